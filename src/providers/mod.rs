@@ -1,0 +1,195 @@
+//! Providers: what to send, what their answers mean, whether a callback is theirs and what it says.
+//!
+//! An adapter does no IO and knows no clock; [`client`] alone talks to the network. One folder per provider, one
+//! conformance suite over all of them.
+
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use zeroize::Zeroizing;
+
+use crate::domain::code::Code;
+use crate::domain::ids::AttemptId;
+use crate::domain::phone::Phone;
+use crate::domain::receipt::{DeliveryReceipt, Failure};
+use crate::domain::secret::Secret;
+
+/// One provider account, spoken to in the provider's words. No default methods: forgetting one must not compile.
+pub trait Provider: Send + Sync {
+    /// The request that sends this attempt.
+    fn call(&self, message: &Outbound<'_>) -> Call;
+
+    /// What their answer to [`Provider::call`] means. Total: an answer that makes no sense is [`SendOutcome::Unknown`].
+    fn outcome(&self, reply: &Reply<'_>) -> SendOutcome;
+
+    /// What to answer when the callback URL is asked for by GET.
+    fn handshake(&self, query: &str) -> Handshake;
+
+    /// Whether the callback is theirs, decided on its raw bytes.
+    ///
+    /// # Errors
+    /// The reason in a word, for a counter; the caller answers 401 and keeps nothing.
+    fn verify<'a>(&self, callback: &Callback<'a>) -> Result<Verified<'a>, Unverified>;
+
+    /// The receipts of a callback, each read alone: one that cannot be read does not block the others.
+    ///
+    /// # Errors
+    /// When not even the envelope can be read.
+    fn receipts(&self, callback: Verified<'_>) -> Result<Receipts, Unreadable>;
+
+    fn abilities(&self) -> Abilities;
+}
+
+/// What a provider offers for finding out what became of a request without an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Abilities {
+    /// A repeat with the same attempt id is not sent a second time.
+    pub deduplicates: bool,
+    /// Callbacks carry our attempt id.
+    pub echoes_attempt_id: bool,
+}
+
+/// One attempt, ready to be put into a provider's words.
+#[derive(Debug)]
+pub struct Outbound<'a> {
+    pub attempt_id: AttemptId,
+    pub to: &'a Phone,
+    pub code: &'a Code,
+    /// Text of an SMS, code included. WhatsApp adapters do not use it.
+    pub text: &'a str,
+    /// Approved WhatsApp template. SMS adapters do not use it.
+    pub template: &'a Template,
+    /// Where this account's callbacks come in: `https://host/webhooks/{account}`.
+    pub callback_url: &'a str,
+}
+
+/// An approved authentication template of an account.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Template {
+    pub name: String,
+    /// As the provider writes it: `en_US`, `id`, `pt_BR`.
+    pub language: String,
+}
+
+/// An HTTP POST to a provider. Its body holds the code: it is wiped when dropped and never printed.
+pub struct Call {
+    pub url: String,
+    pub content_type: &'static str,
+    pub headers: Vec<(&'static str, Secret)>,
+    pub body: Zeroizing<Vec<u8>>,
+}
+
+/// A whole HTTP answer. It may repeat the code: never printed.
+pub struct Reply<'a> {
+    pub status: u16,
+    /// Header `Retry-After`, when it was a number of seconds.
+    pub retry_after: Option<Duration>,
+    pub body: &'a [u8],
+}
+
+/// What became of a send request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SendOutcome {
+    /// `held`: taken, but the provider says that it keeps it back for now.
+    Accepted { provider_message_id: String, held: bool },
+    /// It was certainly not sent.
+    Rejected { failure: Failure, retry: Retry },
+    /// It may have left: a second send may be a second message.
+    Unknown { failure: Failure },
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Retry {
+    /// The same request will be refused again.
+    Never,
+    /// Worth another try, not before this long from now; zero leaves the pause to the caller.
+    After(Duration),
+}
+
+/// What a GET of the callback URL is answered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Handshake {
+    /// 200, this text as `text/plain`.
+    Answer(String),
+    /// 403: the token is wrong or missing.
+    Refused,
+    /// 400: not a handshake.
+    Malformed,
+    /// 405: this provider has none.
+    None,
+}
+
+/// A callback as it came in: raw bytes, nothing parsed.
+pub struct Callback<'a> {
+    /// Names in any case; a name may come more than once.
+    pub headers: &'a [(String, Vec<u8>)],
+    /// The URL's query, without `?`, still percent-encoded.
+    pub query: &'a str,
+    pub body: &'a [u8],
+    /// For schemes with a replay window.
+    pub now: DateTime<Utc>,
+}
+
+impl<'a> Callback<'a> {
+    /// The header's value, when it is there exactly once and is visible ASCII.
+    pub fn single_header(&self, name: &str) -> Option<&'a str> {
+        let mut found = self.headers.iter().filter(|(n, _)| n.eq_ignore_ascii_case(name));
+        let (_, value) = found.next()?;
+        if found.next().is_some() {
+            return None;
+        }
+        std::str::from_utf8(value).ok()
+    }
+}
+
+/// A callback that is the provider's. Only an adapter's `verify` makes one.
+pub struct Verified<'a> {
+    body: &'a [u8],
+    attempt_id: Option<AttemptId>,
+}
+
+impl<'a> Verified<'a> {
+    /// `attempt_id`: when the callback's address names the attempt and proved it.
+    pub(in crate::providers) fn new(body: &'a [u8], attempt_id: Option<AttemptId>) -> Self {
+        Self { body, attempt_id }
+    }
+
+    pub fn body(&self) -> &'a [u8] {
+        self.body
+    }
+
+    pub fn attempt_id(&self) -> Option<AttemptId> {
+        self.attempt_id
+    }
+}
+
+/// Why a callback is not believed. A word for a counter: neither the sender nor the log learns more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Unverified {
+    #[error("signature missing")]
+    Missing,
+    #[error("signature malformed")]
+    Malformed,
+    #[error("signature wrong")]
+    Wrong,
+    #[error("signed outside the replay window")]
+    Stale,
+}
+
+/// An authentic callback whose envelope cannot be read. It goes to the dead letters.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{reason}")]
+pub struct Unreadable {
+    /// What was expected and where, without repeating the content.
+    pub reason: String,
+}
+
+/// What a callback carried.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Receipts {
+    pub receipts: Vec<DeliveryReceipt>,
+    /// Items that should have been receipts: the reason and the item's own bytes, for the dead letters.
+    pub unreadable: Vec<(String, Vec<u8>)>,
+    /// Statuses that we do not know, as the provider writes them: counted, not refused.
+    pub unknown_statuses: Vec<String>,
+}
