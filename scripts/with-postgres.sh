@@ -14,7 +14,7 @@ cd "$(dirname "$0")/.."
 bin=$(env -u DATABASE_URL scripts/postgres.sh)
 psql=$bin/psql
 [ -x "$psql" ] || psql=$(command -v psql) || {
-  echo "with-postgres: psql is missing, and the PyPI package of the server has none; install Debian's postgresql-client" >&2
+  echo "with-postgres: psql is missing; install Debian's package postgresql-client" >&2
   exit 3
 }
 
