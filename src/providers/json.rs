@@ -123,7 +123,9 @@ mod tests {
 
     #[test]
     fn text_and_integers_are_scalars_and_nothing_else_is() {
-        for (json, text) in [("\"a\"", "a"), ("131026", "131026"), ("-1", "-1"), ("18446744073709551615", "18446744073709551615")] {
+        for (json, text) in
+            [("\"a\"", "a"), ("131026", "131026"), ("-1", "-1"), ("18446744073709551615", "18446744073709551615")]
+        {
             assert_eq!(serde_json::from_str::<Scalar>(json).unwrap().0, text);
         }
         for bad in ["1.5", "18446744073709551616", "null", "true", "[]", "{}", r#""\ud800""#] {

@@ -82,7 +82,8 @@ pub(in crate::providers) fn check_hex(secrets: &[Secret], parts: &[&[u8]], hex: 
     }
     let mut signature = [0; 32];
     hex::decode_to_slice(hex, &mut signature).map_err(|_| Unverified::Malformed)?;
-    let matches = secrets.iter().filter_map(|secret| mac(secret, parts)).any(|mac| mac.verify_slice(&signature).is_ok());
+    let matches =
+        secrets.iter().filter_map(|secret| mac(secret, parts)).any(|mac| mac.verify_slice(&signature).is_ok());
     if matches { Ok(()) } else { Err(Unverified::Wrong) }
 }
 

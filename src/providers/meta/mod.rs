@@ -16,8 +16,8 @@ use crate::providers::json::{self, Scalar};
 use crate::providers::replies::{self, is_success};
 use crate::providers::signature::{HmacCheck, Scheme, is_token};
 use crate::providers::{
-    Abilities, Call, Callback, Handshake, Outbound, Provider, Receipts, Reply, SendOutcome, Unreadable, Unverified, Verified,
-    query,
+    Abilities, Call, Callback, Handshake, Outbound, Provider, Receipts, Reply, SendOutcome, Unreadable, Unverified,
+    Verified, query,
 };
 
 /// Longest challenge that is echoed, in bytes. Meta's are integers.
@@ -102,7 +102,9 @@ impl Provider for Meta {
             return Handshake::Refused;
         }
         match query::single(query, "hub.challenge") {
-            Some(challenge) if !challenge.is_empty() && challenge.len() <= MAX_CHALLENGE => Handshake::Answer(challenge),
+            Some(challenge) if !challenge.is_empty() && challenge.len() <= MAX_CHALLENGE => {
+                Handshake::Answer(challenge)
+            }
             _ => Handshake::Malformed,
         }
     }
@@ -158,8 +160,7 @@ fn read_value(value: &RawValue, receipts: &mut Receipts) {
 
 /// The receipt, or a status that we do not know; the error says why it cannot be read.
 fn read_status(raw: &RawValue) -> Result<Result<DeliveryReceipt, String>, &'static str> {
-    let item: wire::StatusItem<'_> =
-        serde_json::from_str(raw.get()).map_err(|_| "status: not the documented shape")?;
+    let item: wire::StatusItem<'_> = serde_json::from_str(raw.get()).map_err(|_| "status: not the documented shape")?;
     let status = match item.status {
         wire::Status::Sent => Status::Sent,
         wire::Status::Delivered => Status::Delivered,

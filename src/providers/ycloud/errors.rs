@@ -1,6 +1,7 @@
 //! YCloud's error codes. Source: YCloud, OpenAPI file and "Errors"; the classes are ours. Numeric codes are Meta's,
 //! passed through. None of them condemns the number itself; the codes of failed SMS are not published.
 
+use crate::domain::channel::Channel;
 use crate::domain::receipt::ErrorClass::{ConfigError, RateLimited, RecipientUnreachable, Retryable};
 use crate::domain::receipt::{ErrorClass, Failure};
 use crate::providers::meta;
@@ -22,7 +23,9 @@ pub fn lookup(code: &str) -> Option<Known> {
         "ACCOUNT_RATE_LIMITED" | "SENDER_RATE_LIMITED" | "TOO_MANY_REQUESTS" => RateLimited,
         // Lists of the account; the last one was seen by YCloud and is not in Meta's table.
         "RECIPIENT_IN_BLOCK_LIST" | "RECIPIENT_UNSUBSCRIBED" | "131013" => RecipientUnreachable,
-        "UNAUTHORIZED" | "FORBIDDEN" | "ACCOUNT_LIMITED" | "ACCOUNT_UNAVAILABLE" | "BALANCE_INSUFFICIENT" => ConfigError,
+        "UNAUTHORIZED" | "FORBIDDEN" | "ACCOUNT_LIMITED" | "ACCOUNT_UNAVAILABLE" | "BALANCE_INSUFFICIENT" => {
+            ConfigError
+        }
         "BAD_REQUEST" | "PARAM_INVALID" | "PARAM_INVALID_LENGTH" | "PARAM_MISSING" | "PARAM_NOT_MATCH" => ConfigError,
         "CONTENT_PROHIBITED" | "CONTENT_TOO_LARGE" | "ALREADY_EXISTS" | "NOT_FOUND" => ConfigError,
         "MESSAGING_REGION_UNSUPPORTED" | "SENDER_ID_UNAVAILABLE" | "SMS_SIGNATURE_UNAVAILABLE" => ConfigError,
@@ -44,14 +47,21 @@ pub fn pause(code: &str) -> Pause {
 }
 
 /// Of a message that failed after it was taken.
-pub fn failure(status: &Status, code: Option<String>) -> Failure {
+pub fn failure(channel: Channel, status: &Status, code: Option<String>) -> Failure {
     let known = code.as_deref().and_then(lookup).map(|known| known.class);
     match (code, status) {
         // The network's last word on the phone. Its codes are not published.
         (code, Status::Undelivered) => {
             Failure::new(code.unwrap_or_else(|| "undelivered".to_owned()), known.unwrap_or(RecipientUnreachable))
         }
-        (Some(code), _) => Failure::new(code, known.unwrap_or(ConfigError)),
+        (Some(code), _) => {
+            let unlisted = match channel {
+                Channel::Whatsapp => ConfigError,
+                // It never left YCloud, and why is not published.
+                Channel::Sms => Retryable,
+            };
+            Failure::new(code, known.unwrap_or(unlisted))
+        }
         (None, _) => Failure::new("none", Retryable),
     }
 }

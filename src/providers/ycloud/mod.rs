@@ -9,6 +9,7 @@ mod tests;
 
 use std::time::Duration;
 
+use crate::domain::channel::Channel;
 use crate::domain::ids::AttemptId;
 use crate::domain::receipt::{DeliveryReceipt, Failure, Status};
 use crate::domain::secret::Secret;
@@ -16,7 +17,8 @@ use crate::providers::json::{self, Scalar};
 use crate::providers::replies::{self, is_success};
 use crate::providers::signature::{check_timestamped, header};
 use crate::providers::{
-    Abilities, Call, Callback, Handshake, Outbound, Provider, Receipts, Reply, SendOutcome, Unreadable, Unverified, Verified,
+    Abilities, Call, Callback, Handshake, Outbound, Provider, Receipts, Reply, SendOutcome, Unreadable, Unverified,
+    Verified,
 };
 
 /// How old a callback's signature may be, in seconds, unless set otherwise. None is prescribed; the seventh and last
@@ -73,7 +75,7 @@ impl Provider for YcloudWhatsapp {
     }
 
     fn outcome(&self, reply: &Reply<'_>) -> SendOutcome {
-        outcome(reply)
+        outcome(Channel::Whatsapp, reply)
     }
 
     fn handshake(&self, _query: &str) -> Handshake {
@@ -100,7 +102,7 @@ impl Provider for YcloudSms {
     }
 
     fn outcome(&self, reply: &Reply<'_>) -> SendOutcome {
-        outcome(reply)
+        outcome(Channel::Sms, reply)
     }
 
     fn handshake(&self, _query: &str) -> Handshake {
@@ -132,7 +134,7 @@ fn post(base_url: &str, path: &str, api_key: &Secret, body: zeroize::Zeroizing<V
     }
 }
 
-fn outcome(reply: &Reply<'_>) -> SendOutcome {
+fn outcome(channel: Channel, reply: &Reply<'_>) -> SendOutcome {
     let Ok(answer) = json::read::<wire::Answer<'_>>(reply.body, "answer") else {
         return replies::by_status(None, reply);
     };
@@ -151,7 +153,7 @@ fn outcome(reply: &Reply<'_>) -> SendOutcome {
     }
     // The schema allows a message that failed within the call.
     if let Some(status @ (wire::Status::Failed | wire::Status::Undelivered)) = json::lenient(answer.status) {
-        let failure = errors::failure(&status, answer.best_code());
+        let failure = errors::failure(channel, &status, answer.best_code());
         let pause = errors::pause(&failure.code);
         return replies::rejected(failure, reply, pause);
     }
@@ -178,9 +180,9 @@ fn verify<'a>(secrets: &[Secret], tolerance_s: u32, callback: &Callback<'a>) -> 
 fn receipts(callback: &Verified<'_>) -> Result<Receipts, Unreadable> {
     let event: wire::Event<'_> = json::read(callback.body(), "event")?;
     let mut receipts = Receipts::default();
-    let item = match event.r#type.as_str() {
-        "whatsapp.message.updated" => event.whatsapp_message,
-        "sms.message.updated" => event.sms,
+    let (channel, item) = match event.r#type.as_str() {
+        "whatsapp.message.updated" => (Channel::Whatsapp, event.whatsapp_message),
+        "sms.message.updated" => (Channel::Sms, event.sms),
         _ => return Ok(receipts),
     };
     let Some(raw) = item else {
@@ -213,7 +215,7 @@ fn receipts(callback: &Verified<'_>) -> Result<Receipts, Unreadable> {
         attempt_id: json::lenient::<Scalar>(item.external_id).and_then(|id| AttemptId::parse(&id.0)),
         provider_message_id,
         provider_at: times.into_iter().find_map(|t| json::iso_instant(&json::lenient::<String>(t)?)),
-        failure: (status == Status::Failed).then(|| errors::failure(&item.status, item.best_code())),
+        failure: (status == Status::Failed).then(|| errors::failure(channel, &item.status, item.best_code())),
     });
     Ok(receipts)
 }
