@@ -1,3 +1,6 @@
 pub mod domain;
 pub mod store;
 pub mod providers;
+pub mod telemetry;
+pub mod clock;
+pub mod services;
