@@ -233,6 +233,7 @@ create table dead_letters (
     account      text        not null,
     callback_id  uuid        not null,
     reason       text        not null,
+    attempt_id   uuid,
     body_key_id  smallint    not null,
     body_sealed  bytea       not null,
     body_bytes   integer     not null,
@@ -240,5 +241,6 @@ create table dead_letters (
     replayed_at  timestamptz,
     primary key (slot, letter_id)
 );
-comment on table dead_letters is 'Authentic callbacks, or parts of them, that could not be read.';
+comment on table dead_letters is 'Authentic callbacks that could not be read, or not all of them; whole, so that they can be replayed.';
+comment on column dead_letters.attempt_id is 'The attempt that the callback''s address named and proved, where a provider has one address per attempt.';
 comment on column dead_letters.body_sealed is 'The raw bytes, sealed, since some providers repeat the text of the message, and so the code, in their callbacks.';

@@ -155,7 +155,8 @@ impl<'a> Callback<'a> {
     }
 }
 
-/// A callback that is the provider's. Only an adapter's `verify` makes one.
+/// A callback that is the provider's. Only an adapter's `verify` makes one, and [`Verified::again`] for what was verified
+/// when it came in.
 pub struct Verified<'a> {
     body: &'a [u8],
     attempt_id: Option<AttemptId>,
@@ -164,6 +165,11 @@ pub struct Verified<'a> {
 impl<'a> Verified<'a> {
     /// `attempt_id`: when the callback's address names the attempt and proved it.
     pub(in crate::providers) fn new(body: &'a [u8], attempt_id: Option<AttemptId>) -> Self {
+        Self { body, attempt_id }
+    }
+
+    /// A callback from the dead letters: nothing gets there that was not verified.
+    pub fn again(body: &'a [u8], attempt_id: Option<AttemptId>) -> Self {
         Self { body, attempt_id }
     }
 

@@ -1,7 +1,17 @@
 //! One use case per file. Services ask the domain what follows, and have the store write it down.
 
+pub mod randomness;
 pub mod breaker;
 pub mod limiter;
+pub mod account;
 pub mod watch;
 pub mod transitions;
 pub mod ledger;
+pub mod dispatch;
+pub mod apply_receipts;
+pub mod take_callback;
+pub mod replace;
+pub mod end_lives;
+pub mod recover;
+pub mod app_keys;
+pub mod replay;

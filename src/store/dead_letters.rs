@@ -1,4 +1,4 @@
-//! Table `dead_letters`: authentic callbacks, or parts of them, that could not be read.
+//! Table `dead_letters`: authentic callbacks that could not be read, or not all of them.
 
 use chrono::{DateTime, Utc};
 use sqlx::PgPool;
@@ -13,6 +13,8 @@ pub struct DeadLetter {
     pub account: String,
     pub callback_id: Uuid,
     pub reason: String,
+    /// The attempt that the callback's address named and proved.
+    pub attempt_id: Option<Uuid>,
     pub body_key_id: i16,
     /// The raw bytes, sealed under the letter's id.
     pub body_sealed: Vec<u8>,
@@ -28,19 +30,19 @@ impl DeadLetter {
     }
 }
 
-pub async fn insert(pool: &PgPool, letters: &[DeadLetter]) -> Result<(), StoreError> {
-    for letter in letters {
-        sqlx::query!(
+pub async fn insert(pool: &PgPool, letter: &DeadLetter) -> Result<(), StoreError> {
+    sqlx::query!(
             "-- dead_letters.insert
-            insert into dead_letters (slot, letter_id, account, callback_id, reason, body_key_id, body_sealed, body_bytes,
-                                      received_at)
-            values ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+            insert into dead_letters (slot, letter_id, account, callback_id, reason, attempt_id, body_key_id, body_sealed,
+                                      body_bytes, received_at)
+            values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
             on conflict do nothing",
             DeadLetter::slot(letter.letter_id),
             letter.letter_id,
             letter.account,
             letter.callback_id,
             letter.reason,
+            letter.attempt_id,
             letter.body_key_id,
             letter.body_sealed,
             letter.body_bytes,
@@ -48,7 +50,6 @@ pub async fn insert(pool: &PgPool, letters: &[DeadLetter]) -> Result<(), StoreEr
         )
         .execute(pool)
         .await?;
-    }
     Ok(())
 }
 
@@ -57,7 +58,7 @@ pub async fn list(pool: &PgPool, replayed_too: bool, limit: i64) -> Result<Vec<D
     Ok(sqlx::query_as!(
         DeadLetter,
         "-- dead_letters.list
-        select letter_id, account, callback_id, reason, body_key_id, body_sealed, body_bytes, received_at, replayed_at
+        select letter_id, account, callback_id, reason, attempt_id, body_key_id, body_sealed, body_bytes, received_at, replayed_at
           from dead_letters where $1 or replayed_at is null order by received_at, letter_id limit $2",
         replayed_too,
         limit

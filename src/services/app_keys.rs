@@ -1,0 +1,104 @@
+//! API keys: made once, shown once, kept as a hash.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use sha2::{Digest, Sha256};
+use sqlx::PgPool;
+
+use crate::clock::Clock;
+use crate::domain::secret::Secret;
+use crate::services::randomness;
+use crate::store::StoreError;
+use crate::store::api_keys::{self, StoredKey};
+
+/// What every key begins with, so that scanners for leaked secrets know it.
+const PREFIX: &str = "otp_live_";
+/// A revoked key is refused by every instance after at most this.
+const REMEMBER: Duration = Duration::from_secs(5);
+/// Keys remembered at most.
+const REMEMBERED: usize = 10_000;
+
+#[derive(Clone)]
+pub struct AppKeys {
+    pub pool: PgPool,
+    pub clock: Clock,
+    known: Arc<Mutex<HashMap<String, (Instant, StoredKey)>>>,
+}
+
+/// A key as its owner gets it, this once.
+pub struct NewKey {
+    pub key_id: String,
+    pub app: String,
+    pub key: Secret,
+}
+
+impl AppKeys {
+    pub fn new(pool: PgPool, clock: Clock) -> Self {
+        Self { pool, clock, known: Arc::default() }
+    }
+
+    /// Makes a key of 256 random bits for `app`: `otp_live_<id>_<secret>`.
+    ///
+    /// # Errors
+    /// When it cannot be stored; `app` must be lower-case letters, digits and hyphens.
+    pub async fn create(&self, app: &str, label: &str) -> Result<NewKey, StoreError> {
+        let key_id = hex::encode(randomness::bytes::<4>());
+        let secret = URL_SAFE_NO_PAD.encode(randomness::bytes::<32>());
+        let stored = StoredKey {
+            key_id: key_id.clone(),
+            app: app.to_owned(),
+            secret_hash: Sha256::digest(secret.as_bytes()).to_vec(),
+            label: label.to_owned(),
+            created_at: self.clock.now(),
+            revoked_at: None,
+        };
+        api_keys::insert(&self.pool, &stored).await?;
+        Ok(NewKey { app: stored.app, key: Secret::new(format!("{PREFIX}{key_id}_{secret}")), key_id })
+    }
+
+    /// The app that this key belongs to; `None` when it is no key of ours, or was revoked.
+    ///
+    /// # Errors
+    /// When the database is away and the key is not remembered.
+    pub async fn app_of(&self, key: &str) -> Result<Option<String>, StoreError> {
+        let Some((key_id, secret)) = key.strip_prefix(PREFIX).and_then(|rest| rest.split_once('_')) else {
+            return Ok(None);
+        };
+        if key_id.len() != 8 || !key_id.bytes().all(|b| b.is_ascii_hexdigit()) {
+            return Ok(None);
+        }
+        let Some(stored) = self.find(key_id).await? else { return Ok(None) };
+        let hash = Sha256::digest(secret.as_bytes());
+        let is_right: bool = subtle::ConstantTimeEq::ct_eq(hash.as_slice(), stored.secret_hash.as_slice()).into();
+        Ok((is_right && stored.revoked_at.is_none()).then_some(stored.app))
+    }
+
+    async fn find(&self, key_id: &str) -> Result<Option<StoredKey>, StoreError> {
+        let remembered = self.lock().get(key_id).filter(|(at, _)| at.elapsed() < REMEMBER).map(|(_, key)| key.clone());
+        if remembered.is_some() {
+            return Ok(remembered);
+        }
+        let found = api_keys::find(&self.pool, key_id).await?;
+        let mut known = self.lock();
+        match &found {
+            Some(key) => {
+                if known.len() >= REMEMBERED {
+                    known.clear();
+                }
+                known.insert(key_id.to_owned(), (Instant::now(), key.clone()));
+            }
+            None => {
+                known.remove(key_id);
+            }
+        }
+        Ok(found)
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<String, (Instant, StoredKey)>> {
+        self.known.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,272 @@
+//! Sends what is due: lease, call, finish. No transaction and no lock is open during a call.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use chrono::{DateTime, TimeDelta, Utc};
+use tokio::sync::OwnedSemaphorePermit;
+use tokio::task::JoinHandle;
+use uuid::Uuid;
+
+use crate::clock::Clock;
+use crate::domain::attempt::Lease;
+use crate::domain::event::{Effect, Event, SendResult};
+use crate::domain::ids::MessageId;
+use crate::domain::receipt::{ErrorClass, Failure};
+use crate::domain::text::SmsText;
+use crate::providers::client::{Client, Sent};
+use crate::providers::{Outbound, Reply, Retry, SendOutcome};
+use crate::services::account::{Account, Accounts};
+use crate::services::breaker::Permission;
+use crate::services::ledger::Ledger;
+use crate::services::randomness;
+use crate::services::transitions::{Command, Done, Record, Transitions};
+use crate::store::StoreError;
+use crate::store::attempts::{self, Capacity};
+use crate::store::messages::{Lock, StoredMessage};
+use crate::telemetry;
+
+/// Most attempts leased in one round.
+const ROUND: i64 = 200;
+/// First pause before an attempt that was certainly not sent is tried again; doubled each time, jittered by half.
+const BACKOFF: Duration = Duration::from_millis(400);
+/// Longest such pause.
+const LONGEST_BACKOFF: Duration = Duration::from_secs(10);
+
+pub struct Dispatch {
+    pub transitions: Transitions,
+    pub ledger: Ledger,
+    pub clock: Clock,
+    pub client: Client,
+    pub accounts: Accounts,
+    pub text: SmsText,
+    /// Longer than the client's timeout: a lease that runs out means that its holder is gone.
+    pub lease: TimeDelta,
+    /// `https://host`; callbacks come in below it.
+    pub public_url: String,
+}
+
+/// What one round did.
+pub struct Round {
+    /// Sends under way.
+    pub sends: Vec<JoinHandle<()>>,
+    /// More was due than was leased: somebody else held it, or an account had no room.
+    pub more_due: bool,
+}
+
+/// What a send needs.
+struct Errand {
+    account: Arc<Account>,
+    stored: StoredMessage,
+    attempt_no: i16,
+    token: Uuid,
+    tries: i16,
+    until: DateTime<Utc>,
+    _permit: OwnedSemaphorePermit,
+}
+
+impl Dispatch {
+    /// Leases what is due and begins to send it.
+    ///
+    /// # Errors
+    /// When the database cannot be asked; what was leased then runs out and is found again.
+    pub async fn run_once(self: &Arc<Self>) -> Result<Round, StoreError> {
+        let now = self.clock.now();
+        let capacities = self.capacities();
+        let due = attempts::due(&self.transitions.pool, &capacities, now).await;
+        let wanted: Vec<(MessageId, i16)> = match due {
+            Ok(due) => due,
+            Err(error) => {
+                self.give_back(&capacities, &[]);
+                return Err(error);
+            }
+        };
+        if wanted.is_empty() {
+            self.give_back(&capacities, &[]);
+            return Ok(Round { sends: Vec::new(), more_due: false });
+        }
+        let lease = |_| Lease { token: randomness::token(), until: now + self.lease };
+        let leases: Vec<Lease> = wanted.iter().map(lease).collect();
+        let commands: Vec<Command> = wanted
+            .iter()
+            .zip(&leases)
+            .map(|(&(message, attempt_no), &lease)| Command {
+                message,
+                event: Event::Lease { attempt_no, lease },
+                at: now,
+                record: Record::Nothing,
+            })
+            .collect();
+        let outcomes = self.transitions.run(&commands, Lock::Skip).await;
+        let outcomes = match outcomes {
+            Ok(outcomes) => outcomes,
+            Err(error) => {
+                self.give_back(&capacities, &[]);
+                return Err(error);
+            }
+        };
+        let mut started = Vec::new();
+        let mut sends = Vec::new();
+        for ((&(id, attempt_no), lease), done) in wanted.iter().zip(&leases).zip(&outcomes.done) {
+            if !matches!(done, Done::Effect(Effect::Leased)) {
+                continue;
+            }
+            let Some(stored) = outcomes.messages.get(&id) else { continue };
+            let Some(attempt) = stored.message.attempt(attempt_no) else { continue };
+            let Some(account) = self.accounts.get(&attempt.account) else { continue };
+            let Ok(permit) = Arc::clone(&account.permits).try_acquire_owned() else { continue };
+            started.push(account.name.clone());
+            let errand = Errand {
+                account: Arc::clone(account),
+                tries: attempt.tries,
+                stored: stored.clone(),
+                attempt_no,
+                token: lease.token,
+                until: lease.until,
+                _permit: permit,
+            };
+            sends.push(tokio::spawn(Arc::clone(self).send(errand)));
+        }
+        self.give_back(&capacities, &started);
+        Ok(Round { more_due: sends.len() < wanted.len(), sends })
+    }
+
+    /// Accounts with room, each with what it may send now.
+    fn capacities(&self) -> Vec<Capacity> {
+        let room = |account: &Arc<Account>| {
+            let free = i64::try_from(account.permits.available_permits()).unwrap_or(i64::MAX).min(ROUND);
+            let sends = account.limiter.take(free);
+            (sends > 0).then(|| Capacity { account: account.name.clone(), sends })
+        };
+        self.accounts.iter().filter_map(room).collect()
+    }
+
+    fn give_back(&self, capacities: &[Capacity], started: &[String]) {
+        for capacity in capacities {
+            let used = started.iter().filter(|name| **name == capacity.account).count();
+            if let Some(account) = self.accounts.get(&capacity.account) {
+                account.limiter.give_back(capacity.sends - i64::try_from(used).unwrap_or(capacity.sends));
+            }
+        }
+    }
+
+    /// Accounts that could send more at once, and how long until the next of the others may.
+    pub fn readiness(&self) -> (Vec<String>, Duration) {
+        let mut ready = Vec::new();
+        let mut wait = Duration::MAX;
+        for account in self.accounts.iter().filter(|a| a.permits.available_permits() > 0) {
+            match account.limiter.next_in() {
+                Duration::ZERO => ready.push(account.name.clone()),
+                next => wait = wait.min(next),
+            }
+        }
+        (ready, wait)
+    }
+
+    async fn send(self: Arc<Self>, errand: Errand) {
+        let began = Instant::now();
+        let (result, started, http_status) = self.call(&errand).await;
+        let started_at = self.clock.at(started.unwrap_or(began));
+        let command = Command {
+            message: errand.stored.message.id,
+            event: Event::Send { attempt_no: errand.attempt_no, token: errand.token, result },
+            at: self.clock.now(),
+            record: Record::Send { started_at, http_status },
+        };
+        let mut pause = Duration::from_millis(50);
+        // Until the lease runs out the answer can still be written down; after that the sweeper has called it unknown.
+        while let Err(error) = self.ledger.apply_one(command.clone()).await {
+            tracing::warn!(attempt.id = %errand.stored.message.id.attempt(errand.attempt_no),
+                error = %telemetry::chain(&error), "cannot write down what a send did");
+            if self.clock.now() >= errand.until {
+                return;
+            }
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(Duration::from_secs(1));
+        }
+    }
+
+    /// Calls the provider: the result, when the request left, and the answer's HTTP status.
+    async fn call(&self, errand: &Errand) -> (SendResult, Option<Instant>, Option<i16>) {
+        let Errand { account, stored, attempt_no, .. } = errand;
+        let message = &stored.message;
+        if let Permission::Open { closed_in } = account.breaker.ask(self.clock.now()) {
+            return (SendResult::BreakerOpen { closed_in }, None, None);
+        }
+        let sealed = message.code.sealed.as_deref().unwrap_or_default();
+        let Ok(code) = self.transitions.keys.reveal(message.code.key_id, sealed, &message.app, message.id) else {
+            tracing::error!(message.id = %message.id, "the code cannot be opened with the configured keys");
+            let failure = Failure::new("code_key_missing", ErrorClass::ConfigError);
+            return (SendResult::Rejected { failure, pause: None }, None, None);
+        };
+        let life_s = (message.expires_at - self.clock.now()).num_seconds();
+        let text = self.text.render(&code, life_s);
+        let call = account.provider.call(&Outbound {
+            attempt_id: message.id.attempt(*attempt_no),
+            to: &stored.recipient,
+            code: &code,
+            text: &text,
+            template: &account.template,
+            callback_url: &format!("{}/webhooks/{}", self.public_url, account.name),
+        });
+        let exchange = self.client.send(account.provider_name, &account.name, call).await;
+        let started = Some(exchange.started.into_std());
+        let (outcome, http_status) = match &exchange.sent {
+            Sent::Reply { status, retry_after, body } => {
+                let reply = Reply { status: *status, retry_after: *retry_after, body };
+                (account.provider.outcome(&reply), i16::try_from(*status).ok())
+            }
+            Sent::NotSent(reason) => {
+                let failure = Failure::new(*reason, ErrorClass::Retryable);
+                (SendOutcome::Rejected { failure, retry: Retry::After(Duration::ZERO) }, None)
+            }
+            Sent::MaybeSent(reason) => {
+                (SendOutcome::Unknown { failure: Failure::new(*reason, ErrorClass::Retryable) }, None)
+            }
+        };
+        self.tell_breaker(account, &outcome);
+        let result = match outcome {
+            SendOutcome::Accepted { provider_message_id, held } => SendResult::Accepted { provider_message_id, held },
+            SendOutcome::Unknown { failure } => SendResult::Unknown { failure, on_unknown: account.on_unknown },
+            SendOutcome::Rejected { failure, retry: Retry::Never } => SendResult::Rejected { failure, pause: None },
+            SendOutcome::Rejected { failure, retry: Retry::After(wait) } => {
+                let pause = wait.max(backoff(errand.tries));
+                SendResult::Rejected { failure, pause: TimeDelta::from_std(pause).ok() }
+            }
+        };
+        (result, started, http_status)
+    }
+
+    fn tell_breaker(&self, account: &Account, outcome: &SendOutcome) {
+        let well = match outcome {
+            SendOutcome::Accepted { .. } => true,
+            SendOutcome::Unknown { .. } => false,
+            SendOutcome::Rejected { failure, .. } => match failure.class {
+                ErrorClass::RecipientUnreachable | ErrorClass::RateLimited | ErrorClass::Expired => true,
+                ErrorClass::Retryable => false,
+                ErrorClass::ConfigError => {
+                    tracing::error!(
+                        account = account.name,
+                        error.code = failure.code,
+                        "the provider refuses us: settings, template, credit or permission are wrong"
+                    );
+                    false
+                }
+            },
+        };
+        if account.breaker.tell(well, self.clock.now()) {
+            tracing::error!(
+                account = account.name,
+                "too many failures in a row: the account is left alone for a while"
+            );
+        }
+    }
+}
+
+/// The pause after the `tries`-th try, between half and the whole of the doubled value.
+fn backoff(tries: i16) -> Duration {
+    let doublings = u32::try_from(tries - 1).unwrap_or(0).min(10);
+    let whole = (BACKOFF * 2_u32.pow(doublings)).min(LONGEST_BACKOFF);
+    let jitter = (randomness::word() >> 11) as f64 / (1_u64 << 53) as f64;
+    whole.mul_f64(0.5 + jitter / 2.0)
+}

@@ -1,0 +1,69 @@
+//! Finds what a process left behind when it died.
+
+use chrono::TimeDelta;
+
+use crate::clock::Clock;
+use crate::domain::event::{Event, OnUnknown};
+use crate::services::account::Accounts;
+use crate::services::apply_receipts::ApplyReceipts;
+use crate::services::ledger::LedgerError;
+use crate::services::transitions::{Command, Record, Transitions};
+use crate::store::StoreError;
+use crate::store::messages::Lock;
+use crate::store::{attempts, idempotency_keys, receipts};
+
+/// Most rows taken in one round.
+const ROUND: i64 = 500;
+/// How long an idempotency key is remembered.
+const IDEMPOTENCY_KEY_LIFE: TimeDelta = TimeDelta::hours(24);
+
+/// Sends whose process is gone become `unknown`. Returns how many there were.
+///
+/// # Errors
+/// When the database is away; they are found again.
+pub async fn abandoned_sends(
+    transitions: &Transitions,
+    clock: &Clock,
+    accounts: &Accounts,
+) -> Result<usize, StoreError> {
+    let now = clock.now();
+    let abandoned = attempts::abandoned(&transitions.pool, now, ROUND).await?;
+    let commands: Vec<Command> = abandoned
+        .iter()
+        .map(|(message, attempt_no, account)| Command {
+            message: *message,
+            event: Event::LeaseRanOut {
+                attempt_no: *attempt_no,
+                on_unknown: accounts.get(account).map_or(OnUnknown::GiveUp, |a| a.on_unknown),
+            },
+            at: now,
+            record: Record::Nothing,
+        })
+        .collect();
+    if !commands.is_empty() {
+        transitions.run(&commands, Lock::Skip).await?;
+    }
+    Ok(abandoned.len())
+}
+
+/// Receipts whose id has landed, but whose match was interrupted. Returns how many there were.
+///
+/// # Errors
+/// When the database is away; they are found again.
+pub async fn interrupted_matches(apply: &ApplyReceipts) -> Result<usize, LedgerError> {
+    let matchable = receipts::matchable(&apply.pool, ROUND).await;
+    let matchable = matchable.map_err(|error| LedgerError::Store(std::sync::Arc::new(error)))?;
+    let found = matchable.len();
+    if found > 0 {
+        apply.match_waiting(matchable).await?;
+    }
+    Ok(found)
+}
+
+/// Forgets idempotency keys past their time. Returns how many.
+///
+/// # Errors
+/// When the database is away.
+pub async fn old_idempotency_keys(transitions: &Transitions, clock: &Clock) -> Result<u64, StoreError> {
+    idempotency_keys::forget(&transitions.pool, clock.now() - IDEMPOTENCY_KEY_LIFE, ROUND).await
+}

@@ -1,0 +1,146 @@
+//! Takes a provider's callback: proves that it is theirs, reads its receipts, and is done when they are durable.
+
+use chrono::{DateTime, Utc};
+
+use crate::clock::Clock;
+use crate::domain::code_keys::CodeKeys;
+use crate::domain::receipt::Disposition;
+use crate::providers::{Callback, Handshake, Receipts, Unverified, Verified};
+use crate::services::account::{Account, Accounts};
+use crate::services::apply_receipts::ApplyReceipts;
+use crate::services::ledger::LedgerError;
+use crate::services::randomness;
+use crate::store::dead_letters::{self, DeadLetter};
+use crate::store::receipts::ReceivedReceipt;
+use sqlx::PgPool;
+use std::sync::Arc;
+use uuid::Uuid;
+
+#[derive(Clone)]
+pub struct TakeCallback {
+    pub pool: PgPool,
+    pub clock: Clock,
+    pub keys: CodeKeys,
+    pub accounts: Accounts,
+    pub apply: ApplyReceipts,
+}
+
+/// A callback that was taken and is durable.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Taken {
+    pub dispositions: Vec<Disposition>,
+    /// Something in it could not be read and went to the dead letters.
+    pub dead_letter: bool,
+}
+
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum NotTaken {
+    #[error("no account has this name")]
+    NoAccount,
+    #[error("not believed: {0}")]
+    Unverified(Unverified),
+    #[error("cannot make it durable")]
+    NotDurable(#[source] LedgerError),
+}
+
+impl TakeCallback {
+    /// Answers the GET with which a provider tries a callback URL. `None`: no such account.
+    pub fn handshake(&self, account: &str, query: &str) -> Option<Handshake> {
+        Some(self.accounts.get(account)?.provider.handshake(query))
+    }
+
+    /// # Errors
+    /// See [`NotTaken`]; what is not taken is not kept.
+    pub async fn run(
+        &self,
+        account: &str,
+        headers: &[(String, Vec<u8>)],
+        query: &str,
+        body: &[u8],
+    ) -> Result<Taken, NotTaken> {
+        let account = self.accounts.get(account).ok_or(NotTaken::NoAccount)?;
+        let now = self.clock.now();
+        let callback = Callback { headers, query, body, now };
+        let verified = account.provider.verify(&callback).map_err(NotTaken::Unverified)?;
+        self.take(account, verified, now, true).await
+    }
+
+    /// Takes a callback from the dead letters again. What still cannot be read stays there.
+    ///
+    /// # Errors
+    /// See [`NotTaken`].
+    pub async fn again(&self, account: &str, verified: Verified<'_>) -> Result<Taken, NotTaken> {
+        let account = self.accounts.get(account).ok_or(NotTaken::NoAccount)?;
+        self.take(account, verified, self.clock.now(), false).await
+    }
+
+    async fn take(
+        &self,
+        account: &Account,
+        verified: Verified<'_>,
+        now: DateTime<Utc>,
+        keep_unreadable: bool,
+    ) -> Result<Taken, NotTaken> {
+        let callback_id = randomness::id(now);
+        let body = verified.body();
+        let attempt_id = verified.attempt_id().map(|id| id.uuid());
+        let (receipts, reason) = match account.provider.receipts(verified) {
+            Ok(Receipts { receipts, unreadable, unknown_statuses }) => {
+                for status in unknown_statuses {
+                    tracing::info!(account = account.name, status, "a status that is not known; ignored");
+                }
+                let first = unreadable.first().map(|(reason, _)| reason.clone());
+                (receipts, first.map(|reason| format!("{} unreadable: {reason}", unreadable.len())))
+            }
+            Err(unreadable) => (Vec::new(), Some(unreadable.reason)),
+        };
+        let mut taken = Taken { dispositions: Vec::new(), dead_letter: reason.is_some() };
+        if let Some(reason) = reason.filter(|_| keep_unreadable) {
+            tracing::warn!(
+                account = account.name,
+                reason,
+                "an authentic callback cannot be read; kept as a dead letter"
+            );
+            let letter = self.letter(account, callback_id, attempt_id, reason, body, now);
+            let kept = dead_letters::insert(&self.pool, &letter).await;
+            kept.map_err(|error| NotTaken::NotDurable(LedgerError::Store(Arc::new(error))))?;
+        }
+        if !receipts.is_empty() {
+            let received = |receipt| ReceivedReceipt {
+                receipt_id: randomness::id(now),
+                callback_id,
+                account: account.name.clone(),
+                received_at: now,
+                receipt,
+            };
+            let receipts = receipts.into_iter().map(received).collect();
+            taken.dispositions = self.apply.run(receipts).await.map_err(NotTaken::NotDurable)?;
+        }
+        Ok(taken)
+    }
+
+    fn letter(
+        &self,
+        account: &Account,
+        callback_id: Uuid,
+        attempt_id: Option<Uuid>,
+        reason: String,
+        body: &[u8],
+        now: DateTime<Utc>,
+    ) -> DeadLetter {
+        let letter_id = randomness::id(now);
+        let (body_key_id, body_sealed) = self.keys.seal_bytes(letter_id.as_bytes(), body, randomness::bytes());
+        DeadLetter {
+            letter_id,
+            account: account.name.clone(),
+            callback_id,
+            reason,
+            attempt_id,
+            body_key_id,
+            body_sealed,
+            body_bytes: i32::try_from(body.len()).unwrap_or(i32::MAX),
+            received_at: now,
+            replayed_at: None,
+        }
+    }
+}
