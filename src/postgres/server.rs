@@ -2,6 +2,7 @@
 
 use std::fs::{self, File};
 use std::io;
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc;
@@ -30,6 +31,8 @@ pub(super) struct Server {
     process: Child,
     /// Closed after the process has ended; see [`spawn_kept`].
     _keeper: mpsc::Sender<()>,
+    /// Where there is no setpriv; see [`watch`].
+    watcher: Option<Child>,
 }
 
 /// Why a start failed.
@@ -51,14 +54,21 @@ impl Server {
         let output = File::create(log).map_err(PostgresError::io("write", log)).map_err(Refusal::Final)?;
         let errors = output.try_clone().map_err(PostgresError::io("write", log)).map_err(Refusal::Final)?;
         let postgres = programs.path("postgres");
-        let mut command = tied_to_us(&postgres);
+        let tie = has_setpriv();
+        let mut command = Command::new(if tie { Path::new("setpriv") } else { &postgres });
+        if tie {
+            command.args(TIE).arg(&postgres);
+        }
         command.arg("-D").arg(data).args(arguments);
         command.stdin(Stdio::null()).stdout(output).stderr(errors).current_dir(data);
+        // Ctrl-C must reach the service only, which still needs its database.
+        command.process_group(0);
         account.run(&mut command);
         let (process, keeper) =
             spawn_kept(command).map_err(PostgresError::io("run", &postgres)).map_err(Refusal::Final)?;
 
-        let mut server = Self { process, _keeper: keeper };
+        let watcher = if tie { None } else { watch(process.id(), account) };
+        let mut server = Self { process, _keeper: keeper, watcher };
         let started = Instant::now();
         while !postmaster::is_ready(data, server.process.id()) {
             if let Ok(Some(status)) = server.process.try_wait() {
@@ -99,6 +109,10 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
+        if let Some(mut watcher) = self.watcher.take() {
+            watcher.kill().ok();
+            watcher.wait().ok();
+        }
         // A process id that has been waited for may belong to somebody else by now.
         if !matches!(self.process.try_wait(), Ok(None)) {
             return;
@@ -119,25 +133,25 @@ impl Drop for Server {
     }
 }
 
-/// A command that runs `program` such that the kernel asks it to shut down when the service ends, however it ends.
-/// Without util-linux's setpriv the server outlives a killed service, and the next start ends it.
-///
-/// It gets a process group of its own, so that Ctrl-C reaches the service only, which still needs its database.
-fn tied_to_us(program: &Path) -> Command {
-    use std::os::unix::process::CommandExt;
+/// Of util-linux: the kernel asks the server to shut down when the service ends, however it ends.
+const TIE: [&str; 2] = ["--pdeathsig", "INT"];
 
-    let tie = ["--pdeathsig", "INT"];
+/// Busybox has a setpriv that cannot do it, so it is tried.
+fn has_setpriv() -> bool {
     let mut probe = Command::new("setpriv");
-    probe.args(tie).arg("true").stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-    let mut command = if probe.status().is_ok_and(|status| status.success()) {
-        let mut command = Command::new("setpriv");
-        command.args(tie).arg(program);
-        command
-    } else {
-        Command::new(program)
-    };
-    command.process_group(0);
-    command
+    probe.args(TIE).arg("true").stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    probe.status().is_ok_and(|status| status.success())
+}
+
+/// Where there is no setpriv: a shell that waits until the service's end of its standard input closes, which it does
+/// however the service ends, and then asks the server to shut down. When even the shell is missing, a server
+/// outlives a killed service, and the next start ends it.
+fn watch(server: u32, account: &Account) -> Option<Child> {
+    let mut command = Command::new("sh");
+    command.args(["-c", &format!("read -r end; kill -INT {server}")]);
+    command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null()).current_dir("/").process_group(0);
+    account.run(&mut command);
+    command.spawn().ok()
 }
 
 /// Spawns from a thread that lives until the returned sender is dropped.

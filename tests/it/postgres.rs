@@ -5,7 +5,7 @@
 
 use std::fs;
 use std::io::{BufRead, BufReader};
-use std::os::unix::fs::{PermissionsExt, chown};
+use std::os::unix::fs::{PermissionsExt, chown, symlink};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -25,8 +25,14 @@ struct Scratch(PathBuf);
 
 impl Scratch {
     fn new(name: &str) -> Self {
-        let dir = cluster_base().join(format!("{name}-{}", std::process::id()));
-        fs::remove_dir_all(&dir).ok();
+        // Of runs that were killed: named after a process that is no more.
+        for old in fs::read_dir(cluster_base()).unwrap().flatten() {
+            let process = old.file_name().to_str().and_then(|name| name.rsplit_once('.')?.1.parse().ok());
+            if process.is_some_and(has_ended) {
+                fs::remove_dir_all(old.path()).ok();
+            }
+        }
+        let dir = cluster_base().join(format!("{name}.{}", std::process::id()));
         fs::create_dir_all(&dir).unwrap();
         Self(dir)
     }
@@ -174,7 +180,7 @@ async fn service_and_server_killed_together_come_back() {
     assert!(run(&Cluster::start(&scratch.0, Profile::Durable).unwrap(), "select 'a'::text").await.is_some());
 }
 
-/// Without setpriv the server survives a killed service; the next start ends it and starts its own.
+/// Without setpriv and a shell the server survives a killed service; the next start ends it and starts its own.
 #[tokio::test]
 async fn orphaned_server_is_ended_by_the_next_start() {
     let scratch = Scratch::new("orphan");
@@ -189,6 +195,21 @@ async fn orphaned_server_is_ended_by_the_next_start() {
     let cluster = Cluster::start(&scratch.0, Profile::Durable).unwrap();
     assert!(has_ended(orphan));
     assert!(run(&cluster, "select 'a'::text").await.is_some());
+}
+
+#[test]
+fn shell_ties_the_server_where_setpriv_is_missing() {
+    let scratch = Scratch::new("shell");
+    let path = scratch.0.join("path");
+    fs::create_dir(&path).unwrap();
+    symlink("/bin/sh", path.join("sh")).unwrap();
+    let (mut child, said) = run_service(&scratch.0.join("cluster"), |command| {
+        command.env("PATH", &path).env("OTPOST_PG_BIN", programs());
+    });
+    let server = server_of(&said);
+    child.kill().unwrap();
+    child.wait().unwrap();
+    wait_until("the shell has stopped the server", || has_ended(server));
 }
 
 /// After a restart of a container the process ids begin anew, and the old server's may be anybody's.

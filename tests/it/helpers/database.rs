@@ -2,7 +2,7 @@
 //!
 //! `DATABASE_URL` names the server (its role must be allowed to create databases); without it, the first test that asks
 //! starts a throwaway cluster. It is shut down by the kernel when this process ends, also when it is killed; see
-//! `spawn_kept` in `src/postgres/server.rs`.
+//! `TIE` in `src/postgres/server.rs`.
 //!
 //! This is not `#[sqlx::test]`, since that reads `DATABASE_URL` only, and a program without `unsafe` cannot set it for
 //! itself. Nor is a constructor before `main` needed: the cluster's server hangs on a thread of its own, not on
