@@ -50,6 +50,8 @@ pub struct Cluster {
     // Dropped in this order: the server must be gone before another process may take the directory.
     server: Server,
     _lock: File,
+    dir: PathBuf,
+    profile: Profile,
     socket: PathBuf,
 }
 
@@ -64,30 +66,29 @@ impl Cluster {
     pub fn start(dir: &Path, profile: Profile) -> Result<Self, PostgresError> {
         fs::create_dir_all(dir).map_err(PostgresError::io("make the folder", dir))?;
         // The server compares paths and changes its directory.
-        let dir = &fs::canonicalize(dir).map_err(PostgresError::io("look at", dir))?;
-        let lock = lock(dir)?;
-        let data = dir.join("data");
-        let start = || -> Result<(Server, PathBuf), PostgresError> {
-            let account = Account::choose(&data)?;
-            account.check_enters(dir)?;
-            let programs = Places::of_environment().find(pinned(&data)?.map(|major| (data.as_path(), major)))?;
-            account.check_enters(programs.bin())?;
-            let socket = socket::prepare(dir, &account)?;
-            if data.exists() {
-                postmaster::end_left_over(&data, &programs, &account)?;
-            } else {
-                initdb(&programs, &account, &data, profile)?;
-            }
-            Ok((serve(&programs, &account, dir, profile, &socket)?, socket))
-        };
-        let (server, socket) = match start() {
+        let dir = fs::canonicalize(dir).map_err(PostgresError::io("look at", dir))?;
+        let lock = lock(&dir)?;
+        let (server, socket) = match launch(&dir, profile) {
             Err(PostgresError::Exited { .. } | PostgresError::OtherMajor { .. }) if profile == Profile::Throwaway => {
-                remove(&data)?;
-                start()?
+                remove(&dir.join("data"))?;
+                launch(&dir, profile)?
             }
             other => other?,
         };
-        Ok(Self { server, _lock: lock, socket })
+        Ok(Self { server, _lock: lock, dir, profile, socket })
+    }
+
+    /// Starts the server again when it has ended by itself, say because somebody killed it; the address stays the
+    /// same. To be called every second or so. Returns whether there was need; then it takes up to 15 s.
+    ///
+    /// # Errors
+    /// As [`Cluster::start`]; calling it again is safe.
+    pub fn revive(&mut self) -> Result<bool, PostgresError> {
+        if !self.server.has_ended() {
+            return Ok(false);
+        }
+        self.server = launch(&self.dir, self.profile)?.0;
+        Ok(true)
     }
 
     /// The address of `database` in this cluster, for sqlx and for psql. `postgres` always exists; see
@@ -118,6 +119,22 @@ fn lock(dir: &Path) -> Result<File, PostgresError> {
         Err(TryLockError::WouldBlock) => Err(PostgresError::InUse(path)),
         Err(TryLockError::Error(error)) => Err(PostgresError::io("lock", &path)(error)),
     }
+}
+
+/// The caller holds the lock of `dir`, which is canonical.
+fn launch(dir: &Path, profile: Profile) -> Result<(Server, PathBuf), PostgresError> {
+    let data = dir.join("data");
+    let account = Account::choose(&data)?;
+    account.check_enters(dir)?;
+    let programs = Places::of_environment().find(pinned(&data)?.map(|major| (data.as_path(), major)))?;
+    account.check_enters(programs.bin())?;
+    let socket = socket::prepare(dir, &account)?;
+    if data.exists() {
+        postmaster::end_left_over(&data, &programs, &account)?;
+    } else {
+        initdb(&programs, &account, &data, profile)?;
+    }
+    Ok((serve(&programs, &account, dir, profile, &socket)?, socket))
 }
 
 /// The major version that made `data`; `None` when there is none yet.

@@ -88,6 +88,10 @@ impl Server {
         self.process.id()
     }
 
+    pub(super) fn has_ended(&mut self) -> bool {
+        !matches!(self.process.try_wait(), Ok(None))
+    }
+
     fn signal(&self, signal: Signal) {
         // It can only fail when the process has ended, and then there is nothing to do.
         kill_process(Pid::from_child(&self.process), signal).ok();
@@ -96,7 +100,7 @@ impl Server {
     fn ended_within(&mut self, bound: Duration) -> bool {
         let started = Instant::now();
         loop {
-            if !matches!(self.process.try_wait(), Ok(None)) {
+            if self.has_ended() {
                 return true;
             }
             if started.elapsed() > bound {
@@ -114,7 +118,7 @@ impl Drop for Server {
             watcher.wait().ok();
         }
         // A process id that has been waited for may belong to somebody else by now.
-        if !matches!(self.process.try_wait(), Ok(None)) {
+        if self.has_ended() {
             return;
         }
         self.signal(Signal::INT);

@@ -147,12 +147,28 @@ fn second_process_is_refused_and_told_the_lock() {
 }
 
 #[tokio::test]
-async fn killed_server_is_followed_by_another() {
+async fn killed_server_is_revived_at_the_same_address() {
     let scratch = Scratch::new("killed-server");
-    let cluster = Cluster::start(&scratch.0, Profile::Durable).unwrap();
+    let mut cluster = Cluster::start(&scratch.0, Profile::Durable).unwrap();
     run(&cluster, "create table kept as select 'a'::text as word").await;
+    let (server, url) = (cluster.server_id(), cluster.url("postgres"));
+    assert!(!cluster.revive().unwrap());
+    // A backend that computes does not notice that its server is gone, and holds the directory until it is done.
+    let mut busy = PgConnection::connect(&url).await.unwrap();
+    let busy = tokio::spawn(async move {
+        sqlx::query("select count(*) from generate_series(1, 10000000)").execute(&mut busy).await
+    });
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    let killed = Instant::now();
+    kill(server);
+    wait_until("the server is gone", || has_ended(server));
+    assert!(cluster.revive().unwrap());
+    println!("revived after {:?}", killed.elapsed());
+    busy.await.unwrap().ok();
+    assert_eq!(cluster.url("postgres"), url);
+    assert_eq!(run(&cluster, "select word from kept").await.as_deref(), Some("a"));
+
     kill(cluster.server_id());
-    // Leaves a stale postmaster.pid, and backends that notice only later.
     drop(cluster);
     let cluster = Cluster::start(&scratch.0, Profile::Durable).unwrap();
     assert_eq!(run(&cluster, "select word from kept").await.as_deref(), Some("a"));
