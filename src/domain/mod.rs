@@ -1,8 +1,16 @@
 //! The rules, without IO: nothing here waits, reads a clock, draws a random number or knows a database.
 
+pub mod words;
 pub mod phone;
 pub mod ids;
 pub mod channel;
 pub mod secret;
 pub mod code;
+pub mod code_keys;
+pub mod text;
 pub mod receipt;
+pub mod route;
+pub mod attempt;
+pub mod message;
+pub mod event;
+pub mod step;

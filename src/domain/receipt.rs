@@ -1,11 +1,12 @@
 //! A delivery receipt: one provider's word on one attempt, in our terms.
 
 use chrono::{DateTime, Utc};
-use serde::Serialize;
+
+use crate::domain::ids::AttemptId;
+use crate::domain::words::words;
 
 /// What a receipt says. `Read` counts as delivered and is a time of its own.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
-#[serde(rename_all = "lowercase")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Status {
     Sent,
     Delivered,
@@ -14,8 +15,7 @@ pub enum Status {
 }
 
 /// What a provider's error means for the message. The names are the ones of the error tables.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum ErrorClass {
     /// This person cannot get it on this channel.
     RecipientUnreachable,
@@ -63,7 +63,7 @@ impl Failure {
 pub struct DeliveryReceipt {
     pub status: Status,
     /// Our attempt id as the provider echoes it; anything else it may carry there is `None`.
-    pub attempt_id: Option<crate::domain::ids::AttemptId>,
+    pub attempt_id: Option<AttemptId>,
     /// The provider's name for the attempt. Empty when it gave none.
     pub provider_message_id: String,
     /// The provider's clock; kept and shown, never used for timers.
@@ -73,8 +73,7 @@ pub struct DeliveryReceipt {
 }
 
 /// What became of a receipt. Every receipt is stored with one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
-#[serde(rename_all = "lowercase")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Disposition {
     /// It raised the state, or told the first time of a status that raises nothing (`read`).
     Applied,
@@ -87,29 +86,6 @@ pub enum Disposition {
     /// No attempt is known by its ids (yet).
     Unmatched,
 }
-
-macro_rules! words {
-    ($($name:ident { $($variant:ident = $word:literal),* $(,)? })*) => {$(
-        impl $name {
-            /// Every variant, in order.
-            pub const ALL: &[Self] = &[$(Self::$variant),*];
-
-            pub fn as_str(self) -> &'static str {
-                match self { $(Self::$variant => $word),* }
-            }
-        }
-
-        impl std::str::FromStr for $name {
-            type Err = ();
-
-            fn from_str(text: &str) -> Result<Self, ()> {
-                match text { $($word => Ok(Self::$variant),)* _ => Err(()) }
-            }
-        }
-    )*};
-}
-#[allow(unused_imports)]
-pub(crate) use words;
 
 words! {
     Status { Sent = "sent", Delivered = "delivered", Read = "read", Failed = "failed" }

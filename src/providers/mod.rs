@@ -3,6 +3,19 @@
 //! An adapter does no IO and knows no clock; [`client`] alone talks to the network. One folder per provider, one
 //! conformance suite over all of them.
 
+pub mod client;
+pub mod signature;
+mod json;
+mod query;
+mod replies;
+pub mod meta;
+pub mod ycloud;
+pub mod cliqtel;
+#[cfg(test)]
+mod conformance;
+#[cfg(test)]
+mod hostile;
+
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};

@@ -1,0 +1,408 @@
+//! The rule as a table, and as properties over any events in any order.
+
+use chrono::{DateTime, TimeDelta, Utc};
+use proptest::prelude::*;
+use uuid::Uuid;
+
+use super::*;
+use crate::domain::attempt::{Attempt, FirstSeen};
+use crate::domain::code_keys::CodeKey;
+use crate::domain::ids::{Bucket, MessageId};
+use crate::domain::phone::Phone;
+use crate::domain::route::{Route, Step};
+
+fn keys() -> CodeKeys {
+    CodeKeys::new(vec![CodeKey::new(1, &[9; 32]).unwrap()]).unwrap()
+}
+
+fn start() -> DateTime<Utc> {
+    DateTime::from_timestamp(1_789_034_400, 0).unwrap()
+}
+
+fn at(seconds: i64) -> DateTime<Utc> {
+    start() + TimeDelta::seconds(seconds)
+}
+
+fn right_code() -> Code {
+    Code::parse("012345").unwrap()
+}
+
+/// WhatsApp, SMS, and a second SMS account; 30 s, 300 s of life.
+fn message(steps: usize) -> Message {
+    let all = [(Channel::Whatsapp, "wa"), (Channel::Sms, "sms"), (Channel::Sms, "sms-2")];
+    let steps = all[..steps].iter().map(|&(channel, account)| Step { channel, account: account.to_owned() }).collect();
+    let route = Route::new(steps, 30, 300, "test").unwrap();
+    let id = MessageId::new(start(), Bucket::of(&Phone::parse("+628123450003").unwrap()), [1; 8]);
+    let first = route.step(0).unwrap();
+    Message {
+        id,
+        app: "shop".into(),
+        state: State::Accepted,
+        outcome: Outcome::Pending,
+        created_at: start(),
+        expires_at: at(300),
+        settled_at: None,
+        delivery_inferred: false,
+        wrong_tries: 0,
+        max_tries: 5,
+        code: keys().protect("shop", id, &right_code(), [3; 24]),
+        attempts: vec![Attempt::planned(1, 0, first.channel, &first.account, Reason::First, start())],
+        route,
+    }
+}
+
+fn apply(message: &mut Message, event: Event, now: DateTime<Utc>) -> Effect {
+    let effect = step(message, &event, &keys(), now);
+    assert_eq!(message.broken_rules(), Vec::<&str>::new(), "after {event:?} at {now}: {message:#?}");
+    effect
+}
+
+fn lease(now: DateTime<Utc>, n: u128) -> Lease {
+    Lease { token: Uuid::from_u128(n), until: now + TimeDelta::seconds(20) }
+}
+
+fn leased(attempt_no: i16, now: DateTime<Utc>) -> Event {
+    Event::Lease { attempt_no, lease: lease(now, u128::from(attempt_no.unsigned_abs())) }
+}
+
+fn sent(attempt_no: i16, result: SendResult) -> Event {
+    Event::Send { attempt_no, token: Uuid::from_u128(u128::from(attempt_no.unsigned_abs())), result }
+}
+
+fn accepted() -> SendResult {
+    SendResult::Accepted { provider_message_id: "pm".into(), held: false }
+}
+
+fn rejected(class: ErrorClass, pause_ms: Option<i64>) -> SendResult {
+    SendResult::Rejected { failure: Failure::new("x", class), pause: pause_ms.map(TimeDelta::milliseconds) }
+}
+
+fn unknown(on_unknown: OnUnknown) -> SendResult {
+    SendResult::Unknown { failure: Failure::new("timeout", ErrorClass::Retryable), on_unknown }
+}
+
+fn receipt(attempt_no: i16, status: Status) -> Event {
+    let failure = (status == Status::Failed).then(|| Failure::new("131026", ErrorClass::RecipientUnreachable));
+    let receipt =
+        DeliveryReceipt { status, attempt_id: None, provider_message_id: "pm".into(), provider_at: None, failure };
+    Event::Receipt { attempt_no, receipt }
+}
+
+/// A message whose first attempt was accepted after one second: its deadline is at 31 s.
+fn accepted_message(steps: usize) -> Message {
+    let mut m = message(steps);
+    assert_eq!(apply(&mut m, leased(1, at(0)), at(0)), Effect::Leased);
+    assert_eq!(apply(&mut m, sent(1, accepted()), at(1)), Effect::Done);
+    m
+}
+
+#[test]
+fn the_table_of_receipts() {
+    let mut table = String::new();
+    for history in [vec![], vec![Status::Sent], vec![Status::Failed], vec![Status::Delivered], vec![Status::Read]] {
+        for &status in Status::ALL {
+            let mut m = accepted_message(2);
+            for &past in &history {
+                apply(&mut m, receipt(1, past), at(2));
+            }
+            let effect = apply(&mut m, receipt(1, status), at(3));
+            let Effect::Receipt(disposition) = effect else { panic!("{effect:?}") };
+            let before = history.first().map_or("-", |s| s.as_str());
+            let first = m.attempt(1).unwrap();
+            table += &format!(
+                "{before:9} + {:9} -> {:9} {:13} message {:9} attempts {} timer {}\n",
+                status.as_str(),
+                first.state,
+                disposition,
+                m.state,
+                m.attempts.len(),
+                first.timer
+            );
+        }
+    }
+    assert_eq!(table, include_str!("receipts.table"), "{table}");
+}
+
+#[test]
+fn silence_is_replaced_at_the_deadline_and_not_before() {
+    let mut m = accepted_message(2);
+    assert_eq!(m.attempt(1).unwrap().replace_at, Some(at(31)));
+    let almost = at(31) - TimeDelta::microseconds(1);
+    assert_eq!(apply(&mut m, Event::DeadlinePassed { attempt_no: 1 }, almost), Effect::Ignored);
+    assert_eq!(apply(&mut m, Event::DeadlinePassed { attempt_no: 1 }, at(31)), Effect::Planned { attempt_no: 2 });
+    assert_eq!(apply(&mut m, Event::DeadlinePassed { attempt_no: 1 }, at(31)), Effect::Ignored);
+    let second = m.attempt(2).unwrap();
+    assert_eq!((second.channel, second.reason, second.due_at), (Channel::Sms, Reason::Silent, Some(at(31))));
+    assert_eq!(m.attempt(1).unwrap().timer, Timer::Fired);
+
+    // A failure that comes later finds the attempt replaced.
+    apply(&mut m, receipt(1, Status::Failed), at(32));
+    assert_eq!(m.attempts.len(), 2);
+}
+
+#[test]
+fn a_later_sent_does_not_restart_the_wait() {
+    let mut m = accepted_message(2);
+    apply(&mut m, receipt(1, Status::Sent), at(20));
+    assert_eq!(m.attempt(1).unwrap().replace_at, Some(at(31)));
+}
+
+#[test]
+fn a_late_delivery_marks_the_replacement_as_wasted() {
+    let mut m = accepted_message(2);
+    apply(&mut m, Event::DeadlinePassed { attempt_no: 1 }, at(31));
+    apply(&mut m, leased(2, at(31)), at(31));
+    apply(&mut m, sent(2, accepted()), at(32));
+    apply(&mut m, receipt(1, Status::Delivered), at(33));
+    assert!(m.attempt(2).unwrap().wasted);
+    assert_eq!(m.state, State::Delivered);
+}
+
+#[test]
+fn a_delivery_before_the_replacement_left_takes_it_back() {
+    let mut m = accepted_message(2);
+    apply(&mut m, receipt(1, Status::Failed), at(2));
+    assert_eq!(m.attempts.len(), 2);
+    apply(&mut m, receipt(1, Status::Delivered), at(2));
+    assert_eq!((m.attempt(2).unwrap().send_state, m.attempt(2).unwrap().wasted), (SendState::Rejected, false));
+    assert_eq!(apply(&mut m, leased(2, at(3)), at(3)), Effect::Ignored);
+}
+
+#[test]
+fn the_right_code_disarms_and_infers_delivery() {
+    let mut m = accepted_message(2);
+    let wrong = Event::Check { code: Code::parse("999999").unwrap() };
+    assert_eq!(apply(&mut m, wrong, at(5)), Effect::Checked(Checked { verdict: Verdict::Wrong, tries_left: 4 }));
+    let right = Event::Check { code: right_code() };
+    let effect = apply(&mut m, right.clone(), at(6));
+    assert_eq!(effect, Effect::Checked(Checked { verdict: Verdict::Right, tries_left: 0 }));
+    assert_eq!((m.state, m.delivery_inferred, m.outcome), (State::Delivered, true, Outcome::Verified));
+    assert_eq!(m.attempt(1).unwrap().timer_end, Some(Why::Verified));
+    assert_eq!(apply(&mut m, Event::DeadlinePassed { attempt_no: 1 }, at(31)), Effect::Ignored);
+    let Effect::Checked(again) = apply(&mut m, right, at(7)) else { panic!() };
+    assert_eq!(again.verdict, Verdict::AlreadyUsed);
+}
+
+#[test]
+fn the_fifth_wrong_code_exhausts_the_message_and_the_right_one_is_too_late() {
+    let mut m = accepted_message(2);
+    for left in [4, 3, 2, 1, 0] {
+        let effect = apply(&mut m, Event::Check { code: Code::parse("999999").unwrap() }, at(5));
+        assert_eq!(effect, Effect::Checked(Checked { verdict: Verdict::Wrong, tries_left: left }));
+    }
+    let Effect::Checked(checked) = apply(&mut m, Event::Check { code: right_code() }, at(6)) else { panic!() };
+    assert_eq!((checked.verdict, m.outcome), (Verdict::Exhausted, Outcome::Exhausted));
+}
+
+#[test]
+fn a_code_is_good_until_the_last_moment_and_no_longer() {
+    for (now, verdict) in [(at(300) - TimeDelta::milliseconds(1), Verdict::Right), (at(300), Verdict::Expired)] {
+        let mut m = accepted_message(2);
+        let Effect::Checked(checked) = apply(&mut m, Event::Check { code: right_code() }, now) else { panic!() };
+        assert_eq!(checked.verdict, verdict);
+    }
+}
+
+#[test]
+fn every_reason_for_not_replacing_is_kept() {
+    let failed_at = |m: &mut Message, seconds| apply(m, receipt(1, Status::Failed), at(seconds));
+    let why = |m: &Message| m.attempt(1).unwrap().not_replaced;
+
+    let mut m = accepted_message(2);
+    failed_at(&mut m, 256);
+    assert_eq!((why(&m), m.state), (Some(Why::TooLate), State::Failed));
+
+    let mut m = accepted_message(1);
+    failed_at(&mut m, 2);
+    assert_eq!((why(&m), m.state), (Some(Why::RouteEnd), State::Failed));
+
+    let mut m = accepted_message(2);
+    apply(&mut m, Event::Cancel, at(2));
+    failed_at(&mut m, 3);
+    assert_eq!(why(&m), Some(Why::Cancelled));
+
+    let mut m = accepted_message(2);
+    let failure = Failure::new("landline", ErrorClass::RecipientUnreachable).number_is_bad();
+    apply(&mut m, leased(1, at(0)), at(0));
+    apply(&mut m, sent(1, SendResult::Rejected { failure: failure.clone(), pause: None }), at(1));
+    let Event::Receipt { mut receipt, .. } = receipt(1, Status::Failed) else { panic!() };
+    receipt.failure = Some(failure);
+    apply(&mut m, Event::Receipt { attempt_no: 1, receipt }, at(2));
+    assert_eq!((why(&m), m.attempts.len(), m.state), (Some(Why::NumberIsBad), 1, State::Failed));
+}
+
+#[test]
+fn a_certain_refusal_is_tried_again_inside_the_deadline_then_replaced() {
+    let mut m = message(2);
+    for (now, due) in [(0, Some(at(2))), (2, Some(at(4))), (4, None)] {
+        assert_eq!(apply(&mut m, leased(1, at(now)), at(now)), Effect::Leased);
+        apply(&mut m, sent(1, rejected(ErrorClass::Retryable, Some(2000))), at(now));
+        assert_eq!(m.attempt(1).unwrap().due_at, due);
+    }
+    assert_eq!((m.attempts.len(), m.attempt(1).unwrap().state), (2, State::Failed));
+
+    // A pause that ends after the deadline is no pause: the next step goes at once.
+    let mut m = message(2);
+    apply(&mut m, leased(1, at(0)), at(0));
+    apply(&mut m, sent(1, rejected(ErrorClass::RateLimited, Some(30_000))), at(0));
+    assert_eq!(m.attempts.len(), 2);
+}
+
+#[test]
+fn the_last_step_is_kept_until_the_message_ends() {
+    let mut m = message(1);
+    let mut now = 0;
+    while now < 290 {
+        assert_eq!(apply(&mut m, leased(1, at(now)), at(now)), Effect::Leased, "at {now}");
+        apply(&mut m, sent(1, rejected(ErrorClass::Retryable, Some(10_000))), at(now));
+        now += 10;
+    }
+    apply(&mut m, leased(1, at(290)), at(290));
+    apply(&mut m, sent(1, rejected(ErrorClass::Retryable, Some(10_000))), at(290));
+    assert_eq!((m.state, m.attempts.len()), (State::Failed, 1));
+}
+
+#[test]
+fn an_unknown_whatsapp_is_never_sent_again_and_an_unknown_sms_once() {
+    let mut m = message(2);
+    apply(&mut m, leased(1, at(0)), at(0));
+    apply(&mut m, sent(1, unknown(OnUnknown::GiveUp)), at(10));
+    let first = m.attempt(1).unwrap();
+    assert_eq!((first.send_state, first.due_at, first.timer), (SendState::Unknown, None, Timer::Armed));
+    assert_eq!(first.replace_at, Some(at(30)));
+
+    let resend = OnUnknown::ResendAfter(TimeDelta::seconds(5));
+    apply(&mut m, Event::DeadlinePassed { attempt_no: 1 }, at(30));
+    apply(&mut m, leased(2, at(30)), at(30));
+    apply(&mut m, sent(2, unknown(resend)), at(40));
+    assert_eq!(m.attempt(2).unwrap().due_at, Some(at(45)));
+    assert_eq!(apply(&mut m, leased(2, at(45)), at(45)), Effect::Leased);
+    apply(&mut m, sent(2, unknown(resend)), at(50));
+    assert_eq!((m.attempt(2).unwrap().due_at, m.attempt(2).unwrap().unknowns), (None, 2));
+}
+
+#[test]
+fn a_receipt_resolves_an_unknown_send() {
+    let mut m = message(1);
+    apply(&mut m, leased(1, at(0)), at(0));
+    apply(&mut m, sent(1, unknown(OnUnknown::ResendAfter(TimeDelta::seconds(5)))), at(10));
+    apply(&mut m, receipt(1, Status::Sent), at(12));
+    let first = m.attempt(1).unwrap();
+    assert_eq!((first.send_state, first.due_at, first.accepted_at), (SendState::Accepted, None, Some(at(12))));
+}
+
+#[test]
+fn a_lease_that_ran_out_is_unknown_and_a_late_answer_still_counts() {
+    let mut m = message(2);
+    apply(&mut m, leased(1, at(0)), at(0));
+    let ran_out = Event::LeaseRanOut { attempt_no: 1, on_unknown: OnUnknown::GiveUp };
+    assert_eq!(apply(&mut m, ran_out.clone(), at(19)), Effect::Ignored);
+    assert_eq!(apply(&mut m, ran_out, at(20)), Effect::Done);
+    assert_eq!(m.attempt(1).unwrap().send_state, SendState::Unknown);
+    apply(&mut m, sent(1, accepted()), at(21));
+    assert_eq!(m.attempt(1).unwrap().send_state, SendState::Accepted);
+}
+
+#[test]
+fn an_open_breaker_moves_on_at_once_and_the_last_step_waits_for_it() {
+    let mut m = message(2);
+    let open = SendResult::BreakerOpen { closed_in: TimeDelta::seconds(20) };
+    apply(&mut m, leased(1, at(0)), at(0));
+    apply(&mut m, sent(1, open.clone()), at(0));
+    assert_eq!((m.attempts.len(), m.attempt(1).unwrap().tries), (2, 0));
+    apply(&mut m, leased(2, at(0)), at(0));
+    apply(&mut m, sent(2, open), at(0));
+    assert_eq!(m.attempt(2).unwrap().due_at, Some(at(20)));
+}
+
+#[test]
+fn resend_takes_the_next_step_now_even_after_a_delivery() {
+    let mut m = accepted_message(2);
+    apply(&mut m, receipt(1, Status::Delivered), at(3));
+    assert_eq!(apply(&mut m, Event::Resend { channel: None }, at(9)), Effect::Planned { attempt_no: 2 });
+    assert_eq!(apply(&mut m, Event::Resend { channel: None }, at(9)), Effect::Refused(Refusal::StillSending));
+    assert_eq!(apply(&mut m, leased(2, at(9)), at(9)), Effect::Leased);
+    let refused = apply(&mut m, Event::Resend { channel: None }, at(10));
+    assert_eq!(refused, Effect::Refused(Refusal::NotPlanned(Why::RouteEnd)));
+    assert!(!m.attempt(2).unwrap().wasted);
+}
+
+#[test]
+fn settling_erases_the_code_and_takes_back_what_has_not_left() {
+    for (event, outcome) in [(Event::Cancel, Outcome::Cancelled), (Event::LifeEnded, Outcome::Expired)] {
+        let mut m = message(2);
+        let now = if outcome == Outcome::Expired { at(300) } else { at(1) };
+        assert_eq!(apply(&mut m, event, now), Effect::Done);
+        assert_eq!((m.outcome, m.state, m.code.sealed.is_none()), (outcome, State::Failed, true));
+    }
+}
+
+fn any_event() -> impl Strategy<Value = (u8, i16, u8, i64)> {
+    (0..12_u8, 1..4_i16, 0..4_u8, 0..40_i64)
+}
+
+/// Makes an event of drawn numbers; leases and answers use the attempt's own token, or now and then a foreign one.
+fn event_of(kind: u8, attempt_no: i16, detail: u8, now: DateTime<Utc>) -> Event {
+    let token = u128::from(attempt_no.unsigned_abs()) + if detail == 3 { 100 } else { 0 };
+    let send = |result| Event::Send { attempt_no, token: Uuid::from_u128(token), result };
+    let resend = OnUnknown::ResendAfter(TimeDelta::seconds(5));
+    match kind {
+        0 | 1 => Event::Lease { attempt_no, lease: lease(now, token) },
+        2 => send(accepted()),
+        3 => send(rejected(ErrorClass::Retryable, (detail < 2).then_some(1500))),
+        4 => send(unknown(if detail < 2 { resend } else { OnUnknown::GiveUp })),
+        5 => send(SendResult::BreakerOpen { closed_in: TimeDelta::seconds(20) }),
+        6 | 7 => receipt(attempt_no, Status::ALL[usize::from(detail)]),
+        8 => Event::DeadlinePassed { attempt_no },
+        9 => Event::Check { code: if detail == 0 { right_code() } else { Code::parse("999999").unwrap() } },
+        10 if detail == 0 => Event::Cancel,
+        10 if detail == 1 => Event::Resend { channel: None },
+        10 => Event::LeaseRanOut { attempt_no, on_unknown: resend },
+        _ => Event::LifeEnded,
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 2000, ..ProptestConfig::default() })]
+
+    /// Any events, any order, any repeats: the rules hold, the state only rises, and each attempt is replaced at most once.
+    #[test]
+    fn any_events_keep_the_rules(steps in 1..=3_usize, events in prop::collection::vec(any_event(), 0..60)) {
+        let mut m = message(steps);
+        let mut now = start();
+        for (kind, attempt_no, detail, wait) in events {
+            now += TimeDelta::seconds(wait);
+            let before = m.clone();
+            step(&mut m, &event_of(kind, attempt_no, detail, now), &keys(), now);
+            prop_assert_eq!(m.broken_rules(), Vec::<&str>::new());
+            prop_assert!(m.state >= before.state);
+            prop_assert!(m.attempts.len() <= before.attempts.len() + 1);
+            prop_assert!(before.outcome == Outcome::Pending || m.outcome == before.outcome);
+            prop_assert!(before.outcome == Outcome::Pending || m.attempts.len() == before.attempts.len());
+            for (new, old) in m.attempts.iter().zip(&before.attempts) {
+                prop_assert!(new.state >= old.state);
+            }
+        }
+    }
+
+    /// The same receipts in any order and with any repeats leave the same state and the same first times.
+    #[test]
+    fn order_and_repetition_of_receipts_do_not_matter(
+        receipts in prop::collection::vec((0..4_u8, 0..20_i64), 1..8),
+        shuffled in prop::collection::vec(any::<prop::sample::Index>(), 0..16),
+    ) {
+        let run = |order: Vec<(u8, i64)>| {
+            let mut m = accepted_message(2);
+            for (status, seconds) in order {
+                step(&mut m, &receipt(1, Status::ALL[usize::from(status)]), &keys(), at(2 + seconds));
+                assert!(m.attempts.len() <= 2);
+            }
+            let a = m.attempt(1).unwrap().clone();
+            let seen: [FirstSeen; 4] = [a.sent, a.delivered, a.read, a.failed];
+            (a.state, seen, a.error_code, a.timer == Timer::Armed)
+        };
+        let mut any_order: Vec<_> = shuffled.iter().map(|i| *i.get(&receipts)).collect();
+        any_order.extend(receipts.iter().rev());
+        prop_assert_eq!(run(any_order), run(receipts));
+    }
+}

@@ -1,0 +1,259 @@
+//! The only HTTP client: one call is one request, never repeated, and it ends with an honest word on whether the
+//! request can have left.
+
+use std::error::Error as _;
+use std::pin::Pin;
+use std::sync::{Arc, OnceLock};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body::{Body, Frame, SizeHint};
+use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
+use reqwest::{Response, Url};
+use tokio::time::Instant;
+use zeroize::Zeroizing;
+
+use crate::domain::secret::Secret;
+use crate::providers::Call;
+
+/// The whole of a call must stay under this: leases and replacement deadlines are made for it.
+pub const MAX_TOTAL_TIMEOUT: Duration = Duration::from_secs(15);
+
+#[derive(Clone, Debug)]
+pub struct ClientSettings {
+    /// For looking up the name, connecting and TLS.
+    pub connect_timeout: Duration,
+    /// For everything up to the answer's last byte; longer than `connect_timeout`, shorter than [`MAX_TOTAL_TIMEOUT`].
+    pub total_timeout: Duration,
+    /// An answer longer than this is cut off and counts as none.
+    pub max_reply_bytes: usize,
+    /// Idle connections kept per host.
+    pub pool_per_host: usize,
+    /// How long one is kept: shorter than servers keep theirs, so that it is rarely closed under a request.
+    pub pool_idle_timeout: Duration,
+    /// `http://user:password@host:port`. Proxies of the environment are never used.
+    pub proxy: Option<Secret>,
+}
+
+impl Default for ClientSettings {
+    fn default() -> Self {
+        Self {
+            connect_timeout: Duration::from_secs(4),
+            total_timeout: Duration::from_secs(10),
+            max_reply_bytes: 256 * 1024,
+            pool_per_host: 64,
+            pool_idle_timeout: Duration::from_secs(20),
+            proxy: None,
+        }
+    }
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum ClientError {
+    #[error("the connect timeout must be shorter than the total timeout, and that shorter than 15 s")]
+    Timeouts,
+    #[error("the proxy's address cannot be used")]
+    Proxy,
+    #[error("cannot set up TLS")]
+    Tls(#[source] reqwest::Error),
+}
+
+/// Cheap to clone; all clones share the connections.
+#[derive(Clone)]
+pub struct Client {
+    http: reqwest::Client,
+    max_reply_bytes: usize,
+}
+
+/// What became of a call. `reason`s are words for counters and the timeline.
+pub enum Sent {
+    Reply {
+        status: u16,
+        retry_after: Option<Duration>,
+        body: Zeroizing<Vec<u8>>,
+    },
+    /// Not a byte of the request was written.
+    NotSent(&'static str),
+    /// It was, or may have been, written, and no whole answer came.
+    MaybeSent(&'static str),
+}
+
+/// Prints neither the body, which may repeat the code, nor its length.
+impl std::fmt::Debug for Sent {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Reply { status, retry_after, .. } => write!(f, "Reply({status}, {retry_after:?})"),
+            Self::NotSent(reason) => write!(f, "NotSent({reason})"),
+            Self::MaybeSent(reason) => write!(f, "MaybeSent({reason})"),
+        }
+    }
+}
+
+#[derive(Debug)]
+pub struct Exchange {
+    /// When the request was handed to its socket, connected and encrypted; when it never was, when it failed.
+    pub started: Instant,
+    pub sent: Sent,
+}
+
+impl Client {
+    /// Installs ring as the process's TLS provider when there is none yet.
+    ///
+    /// # Errors
+    /// On timeouts that contradict each other, a bad proxy address, or no certificate store on this machine.
+    pub fn new(settings: &ClientSettings) -> Result<Self, ClientError> {
+        if settings.connect_timeout >= settings.total_timeout || settings.total_timeout >= MAX_TOTAL_TIMEOUT {
+            return Err(ClientError::Timeouts);
+        }
+        // An error says that another part of the process was first, which is as well.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let mut builder = reqwest::Client::builder()
+            .connect_timeout(settings.connect_timeout)
+            .timeout(settings.total_timeout)
+            .pool_max_idle_per_host(settings.pool_per_host)
+            .pool_idle_timeout(settings.pool_idle_timeout)
+            .redirect(reqwest::redirect::Policy::none())
+            // The default repeats what HTTP/2 servers refuse; a repeat is the caller's decision.
+            .retry(reqwest::retry::never())
+            .no_proxy()
+            .user_agent(concat!("otpost/", env!("CARGO_PKG_VERSION")));
+        if let Some(proxy) = &settings.proxy {
+            builder = builder.proxy(reqwest::Proxy::all(proxy.expose()).map_err(|_| ClientError::Proxy)?);
+        }
+        let http = builder.build().map_err(ClientError::Tls)?;
+        Ok(Self { http, max_reply_bytes: settings.max_reply_bytes })
+    }
+
+    /// One POST. `provider` and `account` are for the span only. Dropping the future leaves it open whether the request
+    /// was written.
+    #[tracing::instrument(name = "provider.call", skip_all, fields(provider, account = account, host))]
+    pub async fn send(&self, provider: &str, account: &str, call: Call) -> Exchange {
+        let span = tracing::Span::current();
+        span.record("provider", provider);
+        let handed_over = Arc::new(OnceLock::new());
+        let sent = match prepare(&call) {
+            Ok((url, headers)) => {
+                span.record("host", url.host_str());
+                let body =
+                    OneWrite { bytes: Some(Bytes::from_owner(call.body)), handed_over: Arc::clone(&handed_over) };
+                let request = self.http.post(url).headers(headers).body(reqwest::Body::wrap(body));
+                match request.send().await {
+                    Ok(response) => self.read(response).await,
+                    Err(error) => not_answered(&error, handed_over.get().is_some()),
+                }
+            }
+            Err(reason) => Sent::NotSent(reason),
+        };
+        Exchange { started: handed_over.get().copied().unwrap_or_else(Instant::now), sent }
+    }
+
+    async fn read(&self, mut response: Response) -> Sent {
+        let status = response.status().as_u16();
+        let retry_after = response.headers().get(RETRY_AFTER).and_then(seconds);
+        // Grown by hand, so that no outgrown copy stays behind unwiped.
+        let mut body: Zeroizing<Vec<u8>> = Zeroizing::new(Vec::with_capacity(4 * 1024));
+        loop {
+            match response.chunk().await {
+                Ok(Some(chunk)) if body.len() + chunk.len() > self.max_reply_bytes => {
+                    return Sent::MaybeSent("answer_too_long");
+                }
+                Ok(Some(chunk)) => {
+                    if body.len() + chunk.len() > body.capacity() {
+                        let mut larger = Zeroizing::new(Vec::with_capacity(2 * (body.len() + chunk.len())));
+                        larger.extend_from_slice(&body);
+                        body = larger;
+                    }
+                    body.extend_from_slice(&chunk);
+                }
+                Ok(None) => return Sent::Reply { status, retry_after, body },
+                Err(error) if error.is_timeout() => return Sent::MaybeSent("timeout"),
+                Err(_) => return Sent::MaybeSent("answer_cut_off"),
+            }
+        }
+    }
+}
+
+fn prepare(call: &Call) -> Result<(Url, HeaderMap), &'static str> {
+    let url = Url::parse(&call.url).map_err(|_| "url")?;
+    let mut headers = HeaderMap::with_capacity(call.headers.len() + 1);
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(call.content_type));
+    for (name, value) in &call.headers {
+        let name = HeaderName::from_bytes(name.as_bytes()).map_err(|_| "header")?;
+        let mut value = HeaderValue::from_str(value.expose()).map_err(|_| "header")?;
+        value.set_sensitive(true);
+        headers.append(name, value);
+    }
+    Ok((url, headers))
+}
+
+/// `written`: the connection took the body, which it does when it writes the head.
+fn not_answered(error: &reqwest::Error, written: bool) -> Sent {
+    // Connecting covers the name, TCP and TLS; the request waits until all of it is done.
+    if error.is_connect() && !written {
+        let reason = if error.is_timeout() {
+            "connect_timeout"
+        } else if error.is_dns() {
+            "dns"
+        } else if is_refused(error) {
+            "refused"
+        } else {
+            "connect"
+        };
+        Sent::NotSent(reason)
+    } else if error.is_timeout() {
+        // Another thread may be taking the request up at this moment: `written` proves nothing here.
+        Sent::MaybeSent("timeout")
+    } else if written {
+        Sent::MaybeSent("closed")
+    } else {
+        // A kept connection turned out to be closed before it took the request.
+        Sent::NotSent("closed")
+    }
+}
+
+fn is_refused(error: &reqwest::Error) -> bool {
+    let mut source = error.source();
+    while let Some(cause) = source {
+        if cause.downcast_ref::<std::io::Error>().is_some_and(|io| io.kind() == std::io::ErrorKind::ConnectionRefused) {
+            return true;
+        }
+        source = cause.source();
+    }
+    false
+}
+
+/// The other form, a date, is not used by the providers that we know.
+fn seconds(value: &HeaderValue) -> Option<Duration> {
+    let seconds: u32 = value.to_str().ok()?.trim().parse().ok()?;
+    Some(Duration::from_secs(seconds.into()))
+}
+
+/// A body in one piece, wiped when it is dropped, that notes when the connection took it.
+struct OneWrite {
+    bytes: Option<Bytes>,
+    handed_over: Arc<OnceLock<Instant>>,
+}
+
+impl Body for OneWrite {
+    type Data = Bytes;
+    type Error = std::convert::Infallible;
+
+    fn poll_frame(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
+        let this = self.get_mut();
+        this.handed_over.get_or_init(Instant::now);
+        Poll::Ready(this.bytes.take().map(|bytes| Ok(Frame::data(bytes))))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.bytes.is_none()
+    }
+
+    /// Exact, so that it is sent with `Content-Length` and not in chunks.
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::with_exact(self.bytes.as_ref().map_or(0, |bytes| bytes.len() as u64))
+    }
+}
+
+#[cfg(test)]
+mod tests;

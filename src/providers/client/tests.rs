@@ -1,0 +1,289 @@
+//! Against real sockets that misbehave.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinHandle;
+
+use super::*;
+
+fn client() -> Client {
+    let settings = ClientSettings {
+        connect_timeout: Duration::from_millis(400),
+        total_timeout: Duration::from_millis(800),
+        ..ClientSettings::default()
+    };
+    Client::new(&settings).unwrap()
+}
+
+fn call(url: String) -> Call {
+    Call {
+        url,
+        content_type: "application/json",
+        headers: vec![("authorization", Secret::new("Bearer k"))],
+        body: Zeroizing::new(b"{\"code\":\"493817\"}".to_vec()),
+    }
+}
+
+async fn post(client: &Client, at: SocketAddr) -> Exchange {
+    client.send("test", "test-main", call(format!("http://{at}/v1/send?x=1"))).await
+}
+
+/// Reads one request, head and body.
+async fn read_request(socket: &TcpStream) -> Vec<u8> {
+    let mut request = Vec::new();
+    while !request.ends_with(b"}") {
+        socket.readable().await.unwrap();
+        match socket.try_read_buf(&mut request) {
+            Ok(0) => break,
+            Ok(_) => {}
+            Err(e) if e.kind() == std::io::ErrorKind::WouldBlock => {}
+            Err(e) => panic!("{e}"),
+        }
+    }
+    request
+}
+
+async fn write(socket: &TcpStream, mut bytes: &[u8]) {
+    while !bytes.is_empty() {
+        socket.writable().await.unwrap();
+        match socket.try_write(bytes) {
+            Ok(n) => bytes = &bytes[n..],
+            Err(e) if e.kind() == std::io::ErrorKind::WouldBlock => {}
+            // The client had enough of us.
+            Err(_) => return,
+        }
+    }
+}
+
+/// Serves every connection with `f`; counts them.
+async fn server<F, Fut>(f: F) -> (SocketAddr, Arc<AtomicUsize>, JoinHandle<()>)
+where
+    F: Fn(TcpStream) -> Fut + Send + 'static,
+    Fut: Future<Output = ()> + Send + 'static,
+{
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let (at, connections) = (listener.local_addr().unwrap(), Arc::new(AtomicUsize::new(0)));
+    let counter = Arc::clone(&connections);
+    let task = tokio::spawn(async move {
+        while let Ok((socket, _)) = listener.accept().await {
+            counter.fetch_add(1, Ordering::SeqCst);
+            tokio::spawn(f(socket));
+        }
+    });
+    (at, connections, task)
+}
+
+/// Serves `answer` to every request, and closes after it.
+async fn answering(answer: Vec<u8>) -> SocketAddr {
+    let answer = Arc::new(answer);
+    let (at, _, _) = server(move |socket| {
+        let answer = Arc::clone(&answer);
+        async move {
+            read_request(&socket).await;
+            write(&socket, &answer).await;
+        }
+    })
+    .await;
+    at
+}
+
+fn maybe_sent(exchange: &Exchange) -> &'static str {
+    match exchange.sent {
+        Sent::MaybeSent(reason) => reason,
+        ref other => panic!("{other:?}"),
+    }
+}
+
+fn not_sent(exchange: &Exchange) -> &'static str {
+    match exchange.sent {
+        Sent::NotSent(reason) => reason,
+        ref other => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn an_answer_is_handed_over_whole_and_the_request_went_out_once() {
+    let (seen, mut requests) = tokio::sync::mpsc::unbounded_channel();
+    let (at, connections, _) = server(move |socket| {
+        let seen = seen.clone();
+        async move {
+            seen.send(read_request(&socket).await).unwrap();
+            write(&socket, b"HTTP/1.1 429 Too Many\r\nRetry-After: 30\r\nContent-Length: 2\r\n\r\n{}").await;
+        }
+    })
+    .await;
+    let before = Instant::now();
+    let exchange = post(&client(), at).await;
+    let Sent::Reply { status, retry_after, body } = &exchange.sent else { panic!("{exchange:?}") };
+    assert_eq!((*status, *retry_after, body.as_slice()), (429, Some(Duration::from_secs(30)), b"{}".as_slice()));
+    assert!(exchange.started >= before && exchange.started <= Instant::now());
+
+    let request = String::from_utf8(requests.recv().await.unwrap()).unwrap().to_lowercase();
+    assert!(request.starts_with("post /v1/send?x=1 http/1.1\r\n"), "{request}");
+    for line in
+        ["authorization: bearer k", "content-type: application/json", "content-length: 17", "user-agent: otpost/"]
+    {
+        assert!(request.contains(line), "{line} in {request}");
+    }
+    assert!(!request.contains("transfer-encoding"), "{request}");
+    assert_eq!(connections.load(Ordering::SeqCst), 1);
+}
+
+#[tokio::test]
+async fn a_refused_connection_is_certainly_not_sent() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let at = listener.local_addr().unwrap();
+    drop(listener);
+    assert_eq!(not_sent(&post(&client(), at).await), "refused");
+}
+
+#[tokio::test]
+async fn a_name_that_does_not_resolve_is_certainly_not_sent() {
+    let exchange = client().send("test", "test-main", call("http://otpost.invalid/".to_owned())).await;
+    // A resolver without a network may take longer than connecting may.
+    assert!(matches!(not_sent(&exchange), "dns" | "connect_timeout"), "{exchange:?}");
+}
+
+#[tokio::test]
+async fn tls_that_fails_or_hangs_is_certainly_not_sent() {
+    let (plain, _, _) = server(|socket| async move { write(&socket, b"HTTP/1.1 400 no\r\n\r\n").await }).await;
+    let (silent, _, _) = server(|socket| async move {
+        tokio::time::sleep(Duration::from_secs(5)).await;
+        drop(socket);
+    })
+    .await;
+    for (at, reason) in [(plain, "connect"), (silent, "connect_timeout")] {
+        let exchange = client().send("test", "test-main", call(format!("https://{at}/"))).await;
+        assert_eq!(not_sent(&exchange), reason);
+    }
+}
+
+#[tokio::test]
+async fn a_connection_closed_at_once_may_have_taken_the_request() {
+    let (at, connections, _) = server(|socket| async move { drop(socket) }).await;
+    let exchange = post(&client(), at).await;
+    // Whether the request was taken before the close was seen is a race; never an answer, and never a second try once
+    // it was written.
+    match exchange.sent {
+        Sent::MaybeSent("closed") => assert_eq!(connections.load(Ordering::SeqCst), 1),
+        Sent::NotSent("closed") => {}
+        other => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn a_reset_after_the_request_was_read_may_be_sent_and_is_not_repeated() {
+    let (at, connections, _) = server(|socket| async move {
+        read_request(&socket).await;
+        socket.set_zero_linger().unwrap();
+    })
+    .await;
+    assert_eq!(maybe_sent(&post(&client(), at).await), "closed");
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    assert_eq!(connections.load(Ordering::SeqCst), 1);
+}
+
+#[tokio::test]
+async fn silence_after_the_request_was_read_may_be_sent() {
+    let (at, _, _) = server(|socket| async move {
+        read_request(&socket).await;
+        tokio::time::sleep(Duration::from_secs(5)).await;
+    })
+    .await;
+    let before = Instant::now();
+    let exchange = post(&client(), at).await;
+    assert_eq!(maybe_sent(&exchange), "timeout");
+    assert!(before.elapsed() < Duration::from_secs(3));
+    assert!(exchange.started.duration_since(before) < Duration::from_millis(500));
+}
+
+#[tokio::test]
+async fn an_answer_cut_off_or_stalled_or_endless_is_none() {
+    let cut = answering(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{\"messages\":[".to_vec()).await;
+    assert_eq!(maybe_sent(&post(&client(), cut).await), "answer_cut_off");
+
+    let (stalled, _, _) = server(|socket| async move {
+        read_request(&socket).await;
+        write(&socket, b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{").await;
+        tokio::time::sleep(Duration::from_secs(5)).await;
+    })
+    .await;
+    assert_eq!(maybe_sent(&post(&client(), stalled).await), "timeout");
+
+    let mut long = b"HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n".to_vec();
+    long.resize(long.len() + 1_000_000, b' ');
+    assert_eq!(maybe_sent(&post(&client(), answering(long).await).await), "answer_too_long");
+    assert_eq!(maybe_sent(&post(&client(), answering(b"SSH-2.0-x\r\n".to_vec()).await).await), "closed");
+}
+
+#[tokio::test]
+async fn a_redirect_is_an_answer_and_is_not_followed() {
+    let (elsewhere, followed, _) = server(|socket| async move { drop(socket) }).await;
+    let redirect = format!("HTTP/1.1 307 Moved\r\nLocation: http://{elsewhere}/\r\nContent-Length: 0\r\n\r\n");
+    let at = answering(redirect.into_bytes()).await;
+    let Sent::Reply { status, .. } = post(&client(), at).await.sent else { panic!("not an answer") };
+    assert_eq!((status, followed.load(Ordering::SeqCst)), (307, 0));
+}
+
+#[tokio::test]
+async fn a_kept_connection_is_used_again_and_its_idle_close_costs_no_message() {
+    const OK: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}";
+    let requests = Arc::new(AtomicUsize::new(0));
+    let counter = Arc::clone(&requests);
+    // Two requests a connection, then it is closed while idle.
+    let (at, connections, _) = server(move |socket| {
+        let counter = Arc::clone(&counter);
+        async move {
+            for _ in 0..2 {
+                read_request(&socket).await;
+                counter.fetch_add(1, Ordering::SeqCst);
+                write(&socket, OK).await;
+            }
+        }
+    })
+    .await;
+    let client = client();
+    let mut answered = 0;
+    for round in 0..10 {
+        match post(&client, at).await.sent {
+            Sent::Reply { status: 200, .. } => answered += 1,
+            // Closed just as it was taken: honest either way, but never both sent and called not sent.
+            Sent::NotSent("closed") | Sent::MaybeSent("closed") => {}
+            other => panic!("{round}: {other:?}"),
+        }
+        if round % 2 == 1 {
+            // Time for the close to arrive.
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+    assert_eq!(answered, requests.load(Ordering::SeqCst));
+    assert!(answered >= 6 && connections.load(Ordering::SeqCst) < 10, "{answered} {connections:?}");
+}
+
+#[tokio::test]
+async fn what_cannot_be_a_request_is_certainly_not_sent() {
+    let client = client();
+    for url in ["", "not a url", "ftp://127.0.0.1/", "data:,x"] {
+        not_sent(&client.send("test", "test-main", call(url.to_owned())).await);
+    }
+    let mut bad = call("http://127.0.0.1:9/".to_owned());
+    bad.headers = vec![("authorization", Secret::new("Bearer a\nb"))];
+    assert_eq!(not_sent(&client.send("test", "test-main", bad).await), "header");
+}
+
+#[test]
+fn timeouts_that_outlive_a_lease_are_refused() {
+    for (connect, total) in [(4, 15), (10, 10), (12, 10)] {
+        let settings = ClientSettings {
+            connect_timeout: Duration::from_secs(connect),
+            total_timeout: Duration::from_secs(total),
+            ..ClientSettings::default()
+        };
+        assert!(matches!(Client::new(&settings), Err(ClientError::Timeouts)), "{connect} {total}");
+    }
+    let proxy = ClientSettings { proxy: Some(Secret::new("::not a proxy")), ..ClientSettings::default() };
+    assert!(matches!(Client::new(&proxy), Err(ClientError::Proxy)));
+}

@@ -1,0 +1,115 @@
+use chrono::DateTime;
+
+use super::*;
+use crate::domain::code::Code;
+use crate::domain::phone::Phone;
+use crate::domain::receipt::ErrorClass;
+use crate::providers::conformance::{CASES, Keys, our_id};
+use crate::providers::signature::Scheme;
+use crate::providers::{Retry, Template};
+
+fn adapter(name: &str) -> Box<dyn Provider> {
+    let case = CASES.iter().find(|case| case.name == "cliqtel").unwrap();
+    (case.adapter)(name, &Keys::default())
+}
+
+fn verify(adapter: &dyn Provider, query: &str) -> Result<Option<AttemptId>, Unverified> {
+    let callback = Callback { headers: &[], query, body: b"{}", now: DateTime::UNIX_EPOCH };
+    adapter.verify(&callback).map(|verified| verified.attempt_id())
+}
+
+/// The query of the callback URL that an SMS of this attempt is sent with.
+fn query_of(attempt_id: AttemptId, callback_url: &str) -> String {
+    let call = adapter("sms").call(&Outbound {
+        attempt_id,
+        to: &Phone::from_stored("+447700900123", "GB", 2).unwrap(),
+        code: &Code::parse("493817").unwrap(),
+        text: "493817",
+        template: &Template { name: String::new(), language: String::new() },
+        callback_url,
+    });
+    let body: serde_json::Value = serde_json::from_slice(&call.body).unwrap();
+    let url = body["status_callback_url"].as_str().unwrap();
+    assert!(url.starts_with(callback_url), "{url}");
+    url.split_once('?').unwrap().1.to_owned()
+}
+
+#[test]
+fn the_address_of_an_sms_callback_names_and_proves_its_attempt() {
+    let (one, other) = (our_id("att_01K4T9Q3M7Y2"), our_id("att_01K4T9Q5ZC8N"));
+    let query = query_of(one, "https://otp.example.org/webhooks/sms");
+    assert_eq!(verify(&*adapter("sms"), &query), Ok(Some(one)));
+    let with_query = query_of(one, "https://otp.example.org/webhooks/sms?region=eu");
+    assert_eq!(verify(&*adapter("sms"), &with_query), Ok(Some(one)));
+
+    let (attempt, token) = query.split_once('&').unwrap();
+    let upper = token.to_uppercase().replace("TOKEN", "token");
+    for (query, reason) in [
+        (String::new(), Unverified::Missing),
+        (attempt.to_owned(), Unverified::Missing),
+        (token.to_owned(), Unverified::Missing),
+        (format!("attempt={other}&{token}"), Unverified::Wrong),
+        (format!("attempt=att_1&{token}"), Unverified::Malformed),
+        (format!("{attempt}&{upper}"), Unverified::Malformed),
+        (format!("{attempt}&token="), Unverified::Malformed),
+        (query[..query.len() - 2].to_owned(), Unverified::Malformed),
+        (format!("{query}&{token}"), Unverified::Missing),
+        (format!("{query}&attempt={other}"), Unverified::Missing),
+    ] {
+        assert_eq!(verify(&*adapter("sms"), &query), Err(reason), "{query}");
+    }
+}
+
+#[test]
+fn a_configured_signature_is_asked_for_besides_the_token() {
+    let case = CASES.iter().find(|case| case.name == "cliqtel").unwrap();
+    let strict = (case.adapter)("whatsapp", &Keys { scheme: Some(Scheme::RawBody), ..Keys::default() });
+    assert_eq!(verify(&*adapter("whatsapp"), "token=token"), Ok(None));
+    assert_eq!(verify(&*strict, "token=token"), Err(Unverified::Missing));
+}
+
+#[test]
+fn only_an_address_that_names_the_attempt_makes_up_for_a_missing_id() {
+    let body = br#"{"event":"message.status","data":{"status":"delivered"}}"#;
+    let id = our_id("att_01K4T9Q3M7Y2");
+    let read = adapter("sms").receipts(Verified::new(body, Some(id))).unwrap();
+    assert_eq!((read.receipts[0].attempt_id, read.receipts[0].provider_message_id.as_str()), (Some(id), ""));
+    let read = adapter("whatsapp").receipts(Verified::new(body, None)).unwrap();
+    assert_eq!((read.receipts.len(), read.unreadable[0].1.as_slice()), (0, body.as_slice()));
+}
+
+#[test]
+fn an_unknown_shape_is_put_aside_and_other_events_are_not() {
+    for (body, aside, unknown) in [
+        (r#"{"hello":1}"#, 1, 0),
+        (r#"{"event":"message.status","data":{"id":1}}"#, 1, 0),
+        (r#"{"id":1,"status":{}}"#, 1, 0),
+        (r#"{"event":"message.received","data":{"id":1}}"#, 0, 0),
+        (r#"{"id":1,"status":"accepted"}"#, 0, 0),
+        (r#"{"id":1,"status":"queued"}"#, 0, 1),
+    ] {
+        let read = adapter("whatsapp").receipts(Verified::new(body.as_bytes(), None)).unwrap();
+        assert_eq!(
+            (read.receipts.len(), read.unreadable.len(), read.unknown_statuses.len()),
+            (0, aside, unknown),
+            "{body}"
+        );
+    }
+}
+
+#[test]
+fn a_5xx_may_have_been_sent_and_a_limit_waits() {
+    let outcome =
+        |status, retry_after, body: &str| adapter("sms").outcome(&Reply { status, retry_after, body: body.as_bytes() });
+    let wait = std::time::Duration::from_secs(30);
+    assert_eq!(
+        outcome(503, None, r#"{"error":"down"}"#),
+        SendOutcome::Unknown { failure: Failure::new("down", ErrorClass::Retryable) }
+    );
+    assert_eq!(
+        outcome(429, Some(wait), ""),
+        SendOutcome::Rejected { failure: Failure::new("http_429", ErrorClass::RateLimited), retry: Retry::After(wait) }
+    );
+    assert!(matches!(outcome(201, None, "{}"), SendOutcome::Unknown { .. }));
+    assert!(matches!(outcome(302, None, "{}"), SendOutcome::Rejected { retry: Retry::Never, .. }));
+}

@@ -1,0 +1,227 @@
+//! One suite over every provider: each fixture, each row of its error table and each vector, as its manifest
+//! (`fixtures/index.json`) lists them. A provider more is one row in [`CASES`].
+
+mod cases;
+mod codes;
+mod vectors;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use chrono::DateTime;
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use self::cases::Runs;
+pub use self::cases::{CASES, Case, Keys};
+use self::codes::{CodeRow, CodeTemplate};
+use crate::domain::code::Code;
+use crate::domain::ids::{AttemptId, Bucket, MessageId};
+use crate::domain::phone::Phone;
+use crate::domain::receipt::{Failure, Status};
+use crate::providers::{Outbound, Provider, Reply, Retry, SendOutcome, Template, Verified};
+
+#[derive(Deserialize)]
+pub struct Manifest {
+    pub fixtures: Vec<Fixture>,
+    templates: Vec<CodeTemplate>,
+}
+
+#[derive(Deserialize)]
+pub struct Fixture {
+    pub file: String,
+    pub kind: String,
+    pub adapters: Vec<String>,
+    path: Option<String>,
+    #[serde(default)]
+    pub status: u16,
+    retry_after_s: Option<u64>,
+    #[serde(default)]
+    expect: Value,
+}
+
+impl Case {
+    fn folder(&self) -> PathBuf {
+        PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("src/providers").join(self.name).join("fixtures")
+    }
+
+    /// With our attempt ids in place of the fixtures'.
+    pub fn text(&self, file: &str) -> String {
+        let text = std::fs::read_to_string(self.folder().join(file)).unwrap_or_else(|e| panic!("{file}: {e}"));
+        with_our_ids(&text)
+    }
+
+    fn json<T: DeserializeOwned>(&self, file: &str) -> T {
+        serde_json::from_str(&self.text(file)).unwrap_or_else(|e| panic!("{} {file}: {e}", self.name))
+    }
+
+    fn json_if_any<T: DeserializeOwned>(&self, file: &str) -> Vec<T> {
+        if self.folder().join(file).exists() { self.json(file) } else { Vec::new() }
+    }
+
+    pub fn manifest(&self) -> Manifest {
+        self.json("index.json")
+    }
+
+    fn run(&self) -> Runs {
+        let mut runs = Runs::default();
+        let manifest = self.manifest();
+        self.every_file_is_listed(&manifest);
+        for fixture in &manifest.fixtures {
+            for name in &fixture.adapters {
+                let adapter = (self.adapter)(name, &Keys::default());
+                match fixture.kind.as_str() {
+                    "request" => self.check_request(fixture, &*adapter, &mut runs),
+                    "answer" => self.check_answer(fixture, &*adapter, &mut runs),
+                    "callback" => self.check_callback(fixture, &*adapter, &mut runs),
+                    other => panic!("{other}"),
+                }
+            }
+        }
+        let rows: Vec<CodeRow> = self.json("codes.json");
+        for row in &rows {
+            self.check_row(row, &manifest.templates, &mut runs);
+            runs.codes += 1;
+        }
+        self.check_vectors(&mut runs);
+        runs
+    }
+
+    fn every_file_is_listed(&self, manifest: &Manifest) {
+        let listed: BTreeSet<&str> = manifest.fixtures.iter().map(|f| f.file.as_str()).collect();
+        let mut found = BTreeSet::new();
+        for kind in ["requests", "answers", "callbacks"] {
+            for file in std::fs::read_dir(self.folder().join(kind)).unwrap() {
+                found.insert(format!("{kind}/{}", file.unwrap().file_name().to_str().unwrap()));
+            }
+        }
+        assert_eq!(found.iter().map(String::as_str).collect::<BTreeSet<_>>(), listed, "{}", self.name);
+    }
+
+    fn check_request(&self, fixture: &Fixture, adapter: &dyn Provider, runs: &mut Runs) {
+        let text = "493817 is your Example code. It expires in 5 minutes.";
+        let sms = fixture.file.contains("sms");
+        let attempt_id = our_id(if sms { "att_01K4T9R1KD6V" } else { "att_01K4T9Q3M7Y2" });
+        let call = adapter.call(&Outbound {
+            attempt_id,
+            to: &Phone::from_stored("+447700900123", "GB", 2).unwrap(),
+            code: &Code::parse("493817").unwrap(),
+            text,
+            template: &Template { name: self.template.0.to_owned(), language: self.template.1.to_owned() },
+            callback_url: "https://otp.example.org/webhooks/main",
+        });
+        let url = format!("https://provider.test{}", fixture.path.as_deref().unwrap());
+        assert_eq!((call.url.as_str(), call.content_type), (url.as_str(), "application/json"), "{}", fixture.file);
+        assert!(call.headers.iter().any(|(_, v)| v.expose().ends_with('k')), "{} has no key", fixture.file);
+        let body: Value = serde_json::from_slice(&call.body).unwrap();
+        let mut expected: Value = self.json(&fixture.file);
+        if expected["status_callback_url"] == "$CALLBACK_URL" {
+            let given = body["status_callback_url"].as_str().unwrap();
+            let start = format!("https://otp.example.org/webhooks/main?attempt={attempt_id}&token=");
+            assert!(given.starts_with(&start) && given.len() == start.len() + 64, "{given}");
+            expected["status_callback_url"] = Value::from(given);
+        }
+        assert_eq!(body, expected, "{}", fixture.file);
+        runs.requests += 1;
+    }
+
+    fn check_answer(&self, fixture: &Fixture, adapter: &dyn Provider, runs: &mut Runs) {
+        let body = self.text(&fixture.file);
+        let retry_after = fixture.retry_after_s.map(Duration::from_secs);
+        let outcome = adapter.outcome(&Reply { status: fixture.status, retry_after, body: body.as_bytes() });
+        let expect = &fixture.expect;
+        let at = format!("{} {}: {outcome:?}", self.name, fixture.file);
+        match expect["state"].as_str() {
+            Some("accepted") => {
+                let SendOutcome::Accepted { provider_message_id, held } = outcome else { panic!("{at}") };
+                assert!(expect["provider_message_id"].as_str().is_none_or(|id| id == provider_message_id), "{at}");
+                assert_eq!(held, expect["held"] == true, "{at}");
+            }
+            Some("failed") => {
+                let SendOutcome::Rejected { failure, retry } = outcome else { panic!("{at}") };
+                assert_eq!(failure.class.as_str(), expect["class"], "{at}");
+                assert_eq!(failure.code, expect["code"], "{at}");
+                if let Some(wait) = retry_after {
+                    assert_eq!(retry, Retry::After(wait), "{at}");
+                }
+            }
+            Some("unknown") => {
+                let SendOutcome::Unknown { failure } = outcome else { panic!("{at}") };
+                assert_eq!(
+                    (failure.class.as_str(), failure.code.as_str().into()),
+                    (expect["class"].as_str().unwrap(), expect["code"].clone(),),
+                    "{at}"
+                );
+            }
+            _ => panic!("{at}"),
+        }
+        runs.answers += 1;
+    }
+
+    /// A list in a file is a sequence of callbacks. What is expected is the last state of each message that is ours.
+    fn check_callback(&self, fixture: &Fixture, adapter: &dyn Provider, runs: &mut Runs) {
+        let text = self.text(&fixture.file);
+        let bodies = match serde_json::from_str(&text).unwrap() {
+            Value::Array(bodies) => bodies.iter().map(Value::to_string).collect(),
+            _ => vec![text],
+        };
+        let mut last: BTreeMap<String, (Status, Option<AttemptId>, Option<Failure>)> = BTreeMap::new();
+        for body in bodies {
+            let receipts = adapter.receipts(Verified::new(body.as_bytes(), None)).unwrap();
+            assert_eq!(receipts.unreadable, [], "{}", fixture.file);
+            for receipt in receipts.receipts {
+                assert!(receipt.provider_at.is_some() || fixture.file.ends_with("flat.json"), "{}", fixture.file);
+                assert_eq!(receipt.failure.is_some(), receipt.status == Status::Failed, "{}", fixture.file);
+                let state = (receipt.status, receipt.attempt_id, receipt.failure);
+                let slot = last.entry(receipt.provider_message_id).or_insert_with(|| state.clone());
+                if state.0 > slot.0 {
+                    *slot = state;
+                }
+                runs.receipts += 1;
+            }
+        }
+        let expected = fixture.expect.as_array().unwrap();
+        for expect in expected {
+            let id = expect["id"].as_str().unwrap();
+            let (status, attempt_id, failure) = last.get(id).unwrap_or_else(|| panic!("{} {id}", fixture.file));
+            let at = format!("{} {}: {status:?} {failure:?}", self.name, fixture.file);
+            assert_eq!(status.as_str(), expect["state"], "{at}");
+            assert_eq!(attempt_id.map(|id| id.to_string()).as_deref(), expect["attempt"].as_str(), "{at}");
+            assert_eq!(failure.as_ref().map(|f| f.class.as_str()), expect["class"].as_str(), "{at}");
+            if let Some(code) = expect["code"].as_str() {
+                assert_eq!(failure.as_ref().unwrap().code, code, "{at}");
+            }
+        }
+        let strangers = usize::from(fixture.file.ends_with("batch.json"));
+        assert_eq!(last.len(), expected.len() + strangers, "{}", fixture.file);
+        runs.callbacks += 1;
+    }
+}
+
+/// The id that stands for a fixture's `att_...`.
+pub fn our_id(name: &str) -> AttemptId {
+    let mut random = [0; 8];
+    random.copy_from_slice(&name.as_bytes()[name.len() - 8..]);
+    let phone = Phone::from_stored("+447700900123", "GB", 2).unwrap();
+    let at = DateTime::from_timestamp(1_789_034_400, 0).unwrap();
+    MessageId::new(at, Bucket::of(&phone), random).attempt(1)
+}
+
+fn with_our_ids(text: &str) -> String {
+    const LENGTH: usize = "att_01K4T9Q3M7Y2".len();
+    let mut text = text.to_owned();
+    while let Some(start) = text.find("att_") {
+        let id = our_id(&text[start..start + LENGTH]).to_string();
+        text.replace_range(start..start + LENGTH, &id);
+    }
+    text
+}
+
+#[test]
+fn every_provider_does_what_its_manifest_says() {
+    let ran: Vec<_> = CASES.iter().map(|case| (case.name, case.run())).collect();
+    let known: Vec<_> = CASES.iter().map(|case| (case.name, case.runs)).collect();
+    assert_eq!(ran, known);
+}

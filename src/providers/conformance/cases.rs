@@ -1,0 +1,159 @@
+//! The providers that the suite runs over, and how much of each it is known to run.
+
+use crate::domain::secret::Secret;
+use crate::providers::Provider;
+use crate::providers::cliqtel::{CliqtelSender, CliqtelSms, CliqtelSmsConfig, CliqtelWhatsapp, CliqtelWhatsappConfig};
+use crate::providers::meta::{Meta, MetaConfig};
+use crate::providers::signature::{HmacCheck, Scheme};
+use crate::providers::ycloud::{YcloudSms, YcloudSmsConfig, YcloudWhatsapp, YcloudWhatsappConfig};
+
+/// A provider and how much of it the suite is known to run, so that nothing is skipped silently.
+pub struct Case {
+    pub name: &'static str,
+    /// The adapter of this name in the manifest, with these keys.
+    pub adapter: fn(&str, &Keys) -> Box<dyn Provider>,
+    /// Approved template of the request fixtures: name and language.
+    pub template: (&'static str, &'static str),
+    pub runs: Runs,
+}
+
+pub const CASES: &[Case] = &[
+    Case {
+        name: "meta",
+        adapter: meta,
+        template: ("login_code", "en_US"),
+        runs: Runs {
+            requests: 1,
+            answers: 19,
+            callbacks: 18,
+            receipts: 18,
+            codes: 73,
+            verdicts: 1268,
+            signatures: 21,
+            handshakes: 8,
+            tokens: 0,
+        },
+    },
+    Case {
+        name: "ycloud",
+        adapter: ycloud,
+        template: ("login_code", "en_US"),
+        runs: Runs {
+            requests: 2,
+            answers: 17,
+            callbacks: 12,
+            receipts: 14,
+            codes: 35,
+            verdicts: 974,
+            signatures: 48,
+            handshakes: 0,
+            tokens: 0,
+        },
+    },
+    Case {
+        name: "cliqtel",
+        adapter: cliqtel,
+        template: ("login_otp", "en"),
+        runs: Runs {
+            requests: 3,
+            answers: 12,
+            callbacks: 11,
+            receipts: 14,
+            codes: 10,
+            verdicts: 2224,
+            signatures: 14,
+            handshakes: 0,
+            tokens: 5,
+        },
+    },
+];
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Runs {
+    pub requests: usize,
+    pub answers: usize,
+    pub callbacks: usize,
+    pub receipts: usize,
+    /// Rows of `codes.json`.
+    pub codes: usize,
+    /// Answers and callbacks made of those rows.
+    pub verdicts: usize,
+    pub signatures: usize,
+    pub handshakes: usize,
+    pub tokens: usize,
+}
+
+pub struct Keys {
+    pub secret: String,
+    pub verify_token: String,
+    pub tolerance_s: u32,
+    pub scheme: Option<Scheme>,
+}
+
+impl Default for Keys {
+    fn default() -> Self {
+        Self { secret: "secret".to_owned(), verify_token: "token".to_owned(), tolerance_s: 21_600, scheme: None }
+    }
+}
+
+fn meta(adapter: &str, keys: &Keys) -> Box<dyn Provider> {
+    assert_eq!(adapter, "whatsapp");
+    Box::new(Meta::new(MetaConfig {
+        base_url: "https://provider.test/".to_owned(),
+        version: "{version}".to_owned(),
+        phone_number_id: "{phone_number_id}".to_owned(),
+        access_token: Secret::new("k"),
+        app_secrets: vec![Secret::new(&*keys.secret), Secret::new("previous")],
+        verify_token: Secret::new(&*keys.verify_token),
+    }))
+}
+
+fn ycloud(adapter: &str, keys: &Keys) -> Box<dyn Provider> {
+    let (base_url, api_key) = ("https://provider.test".to_owned(), Secret::new("k"));
+    let webhook_secrets = vec![Secret::new("current"), Secret::new(&*keys.secret)];
+    let tolerance_s = keys.tolerance_s;
+    match adapter {
+        "whatsapp" => Box::new(YcloudWhatsapp::new(YcloudWhatsappConfig {
+            base_url,
+            api_key,
+            from: "+12025550199".to_owned(),
+            webhook_secrets,
+            tolerance_s,
+        })),
+        "sms" => Box::new(YcloudSms::new(YcloudSmsConfig {
+            base_url,
+            api_key,
+            sender_id: Some("EXAMPLE".to_owned()),
+            webhook_secrets,
+            tolerance_s,
+        })),
+        other => panic!("{other}"),
+    }
+}
+
+fn cliqtel(adapter: &str, keys: &Keys) -> Box<dyn Provider> {
+    let (base_url, api_key) = ("https://provider.test".to_owned(), Secret::new("17|k"));
+    let sender = match adapter {
+        "sms" => CliqtelSender::From("+12025550199".to_owned()),
+        "sms-number" => CliqtelSender::NumberId(42),
+        "whatsapp" => {
+            let signature = keys.scheme.clone().map(|scheme| HmacCheck {
+                header: "X-Cliqtel-Signature".to_owned(),
+                prefix: "sha256=".to_owned(),
+                scheme,
+                secrets: vec![Secret::new(&*keys.secret)],
+            });
+            let callback_token = Secret::new(&*keys.verify_token);
+            return Box::new(CliqtelWhatsapp::new(CliqtelWhatsappConfig {
+                base_url,
+                api_key,
+                account_id: 7,
+                callback_token,
+                signature,
+            }));
+        }
+        other => panic!("{other}"),
+    };
+    let callback_secret = Secret::new(&*keys.secret);
+    Box::new(CliqtelSms::new(CliqtelSmsConfig { base_url, api_key, sender, callback_secret }))
+}

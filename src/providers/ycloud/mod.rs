@@ -1,0 +1,221 @@
+//! YCloud, API v2: WhatsApp and SMS, one account each.
+//!
+//! Source: YCloud's public OpenAPI file (1.16.2), webhook guide and developer kit.
+
+mod errors;
+mod wire;
+#[cfg(test)]
+mod tests;
+
+use std::time::Duration;
+
+use crate::domain::channel::Channel;
+use crate::domain::ids::AttemptId;
+use crate::domain::receipt::{DeliveryReceipt, Failure, Status};
+use crate::domain::secret::Secret;
+use crate::providers::json::{self, Scalar};
+use crate::providers::replies::{self, is_success};
+use crate::providers::signature::{check_timestamped, header};
+use crate::providers::{
+    Abilities, Call, Callback, Handshake, Outbound, Provider, Receipts, Reply, SendOutcome, Unreadable, Unverified,
+    Verified,
+};
+
+/// How old a callback's signature may be, in seconds, unless set otherwise. None is prescribed; the seventh and last
+/// retry comes 5 h 36 min after the first try, and it is not documented whether it is signed anew.
+pub const DEFAULT_TOLERANCE_S: u32 = 21_600;
+
+pub const DEFAULT_BASE_URL: &str = "https://api.ycloud.com";
+
+#[derive(Clone, Debug)]
+pub struct YcloudWhatsappConfig {
+    /// [`DEFAULT_BASE_URL`], without a slash at its end.
+    pub base_url: String,
+    pub api_key: Secret,
+    /// The sender: a WhatsApp number of the account, E.164.
+    pub from: String,
+    /// Of the webhook endpoint, `whsec_` included: the current one, then the previous one during a rotation.
+    pub webhook_secrets: Vec<Secret>,
+    pub tolerance_s: u32,
+}
+
+#[derive(Clone, Debug)]
+pub struct YcloudSmsConfig {
+    /// [`DEFAULT_BASE_URL`], without a slash at its end.
+    pub base_url: String,
+    pub api_key: Secret,
+    /// The account's default when not given.
+    pub sender_id: Option<String>,
+    /// Of the webhook endpoint, `whsec_` included: the current one, then the previous one during a rotation.
+    pub webhook_secrets: Vec<Secret>,
+    pub tolerance_s: u32,
+}
+
+pub struct YcloudWhatsapp(YcloudWhatsappConfig);
+
+pub struct YcloudSms(YcloudSmsConfig);
+
+impl YcloudWhatsapp {
+    pub fn new(config: YcloudWhatsappConfig) -> Self {
+        Self(config)
+    }
+}
+
+impl YcloudSms {
+    pub fn new(config: YcloudSmsConfig) -> Self {
+        Self(config)
+    }
+}
+
+impl Provider for YcloudWhatsapp {
+    /// `sendDirectly` hands the message to Meta before it answers; the other call only puts it in a queue.
+    fn call(&self, message: &Outbound<'_>) -> Call {
+        let body = json::body(&wire::SendWhatsapp::new(&self.0.from, message));
+        post(&self.0.base_url, "/v2/whatsapp/messages/sendDirectly", &self.0.api_key, body)
+    }
+
+    fn outcome(&self, reply: &Reply<'_>) -> SendOutcome {
+        outcome(Channel::Whatsapp, reply)
+    }
+
+    fn handshake(&self, _query: &str) -> Handshake {
+        Handshake::None
+    }
+
+    fn verify<'a>(&self, callback: &Callback<'a>) -> Result<Verified<'a>, Unverified> {
+        verify(&self.0.webhook_secrets, self.0.tolerance_s, callback)
+    }
+
+    fn receipts(&self, callback: Verified<'_>) -> Result<Receipts, Unreadable> {
+        receipts(&callback)
+    }
+
+    fn abilities(&self) -> Abilities {
+        ABILITIES
+    }
+}
+
+impl Provider for YcloudSms {
+    fn call(&self, message: &Outbound<'_>) -> Call {
+        let body = json::body(&wire::SendSms::new(self.0.sender_id.as_deref(), message));
+        post(&self.0.base_url, "/v2/sms", &self.0.api_key, body)
+    }
+
+    fn outcome(&self, reply: &Reply<'_>) -> SendOutcome {
+        outcome(Channel::Sms, reply)
+    }
+
+    fn handshake(&self, _query: &str) -> Handshake {
+        Handshake::None
+    }
+
+    fn verify<'a>(&self, callback: &Callback<'a>) -> Result<Verified<'a>, Unverified> {
+        verify(&self.0.webhook_secrets, self.0.tolerance_s, callback)
+    }
+
+    fn receipts(&self, callback: Verified<'_>) -> Result<Receipts, Unreadable> {
+        receipts(&callback)
+    }
+
+    fn abilities(&self) -> Abilities {
+        ABILITIES
+    }
+}
+
+/// `externalId` comes back in every event; it is documented not to be an idempotency key.
+const ABILITIES: Abilities = Abilities { deduplicates: false, echoes_attempt_id: true };
+
+fn post(base_url: &str, path: &str, api_key: &Secret, body: zeroize::Zeroizing<Vec<u8>>) -> Call {
+    Call {
+        url: format!("{}{path}", base_url.trim_end_matches('/')),
+        content_type: "application/json",
+        headers: vec![("x-api-key", api_key.clone())],
+        body,
+    }
+}
+
+fn outcome(channel: Channel, reply: &Reply<'_>) -> SendOutcome {
+    let Ok(answer) = json::read::<wire::Answer<'_>>(reply.body, "answer") else {
+        return replies::by_status(None, reply);
+    };
+    if let Some(error) = json::lenient::<wire::Error<'_>>(answer.error) {
+        let code = error.best_code();
+        return match code.as_deref().map(|code| (code, errors::lookup(code))) {
+            Some((code, Some(known))) if known.definite => {
+                replies::rejected(Failure::new(code, known.class), reply, errors::pause(code))
+            }
+            Some((_, Some(_))) => replies::unknown(code, reply),
+            _ => replies::by_status(code, reply),
+        };
+    }
+    if !is_success(reply) {
+        return replies::by_status(None, reply);
+    }
+    // The schema allows a message that failed within the call.
+    if let Some(status @ (wire::Status::Failed | wire::Status::Undelivered)) = json::lenient(answer.status) {
+        let failure = errors::failure(channel, &status, answer.best_code());
+        let pause = errors::pause(&failure.code);
+        return replies::rejected(failure, reply, pause);
+    }
+    let id = json::lenient::<String>(answer.id).and_then(|id| json::provider_message_id(&id));
+    match id {
+        Some(provider_message_id) => SendOutcome::Accepted { provider_message_id, held: false },
+        None => replies::unknown(None, reply),
+    }
+}
+
+/// Header `YCloud-Signature`: `t=<Unix seconds>,s=<hex>`, the hex HMAC-SHA256 of `t`, a full stop and the raw body,
+/// key = the endpoint's secret including `whsec_`. Older help pages sign another full stop at the end: their kit calls
+/// that wrong. Source: YCloud, webhook guide and developer kit. Exactly one `t` and one `s`, in this order, is ours.
+fn verify<'a>(secrets: &[Secret], tolerance_s: u32, callback: &Callback<'a>) -> Result<Verified<'a>, Unverified> {
+    let value = header(callback, "YCloud-Signature")?;
+    let (timestamp, hex) =
+        value.strip_prefix("t=").and_then(|rest| rest.split_once(",s=")).ok_or(Unverified::Malformed)?;
+    check_timestamped(secrets, timestamp, hex, callback, Duration::from_secs(tolerance_s.into()))?;
+    Ok(Verified::new(callback.body, None))
+}
+
+/// One event per callback. An endpoint may be subscribed to both channels, so both are read at either address: the
+/// event names the attempt.
+fn receipts(callback: &Verified<'_>) -> Result<Receipts, Unreadable> {
+    let event: wire::Event<'_> = json::read(callback.body(), "event")?;
+    let mut receipts = Receipts::default();
+    let (channel, item) = match event.r#type.as_str() {
+        "whatsapp.message.updated" => (Channel::Whatsapp, event.whatsapp_message),
+        "sms.message.updated" => (Channel::Sms, event.sms),
+        _ => return Ok(receipts),
+    };
+    let Some(raw) = item else {
+        receipts.put_aside("event: no message in it", callback.body());
+        return Ok(receipts);
+    };
+    let Ok(item) = serde_json::from_str::<wire::Item<'_>>(raw.get()) else {
+        receipts.put_aside("message: not the documented shape", raw.get().as_bytes());
+        return Ok(receipts);
+    };
+    let Some(provider_message_id) = json::provider_message_id(&item.id) else {
+        receipts.put_aside("message: an id that cannot be kept", raw.get().as_bytes());
+        return Ok(receipts);
+    };
+    let (status, at) = match &item.status {
+        // Known, and older news than our own answer.
+        wire::Status::Accepted => return Ok(receipts),
+        wire::Status::Sent => (Status::Sent, item.send_time),
+        wire::Status::Delivered => (Status::Delivered, item.deliver_time),
+        wire::Status::Read => (Status::Read, item.read_time),
+        wire::Status::Failed | wire::Status::Undelivered => (Status::Failed, None),
+        wire::Status::Other(word) => {
+            receipts.unknown_statuses.push(json::word(word));
+            return Ok(receipts);
+        }
+    };
+    let times = [at, item.update_time, event.create_time];
+    receipts.receipts.push(DeliveryReceipt {
+        status,
+        attempt_id: json::lenient::<Scalar>(item.external_id).and_then(|id| AttemptId::parse(&id.0)),
+        provider_message_id,
+        provider_at: times.into_iter().find_map(|t| json::iso_instant(&json::lenient::<String>(t)?)),
+        failure: (status == Status::Failed).then(|| errors::failure(channel, &item.status, item.best_code())),
+    });
+    Ok(receipts)
+}

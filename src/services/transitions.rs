@@ -1,0 +1,246 @@
+//! Brings events to messages: lock, decide, write, commit. Everything that changes a message goes through here.
+
+use std::collections::HashMap;
+
+use chrono::{DateTime, Utc};
+use sqlx::PgPool;
+use uuid::Uuid;
+
+use crate::domain::attempt::SendState;
+use crate::domain::code_keys::CodeKeys;
+use crate::domain::event::{Effect, Event, SendResult};
+use crate::domain::ids::MessageId;
+use crate::domain::receipt::Disposition;
+use crate::domain::step::step;
+use crate::services::watch::Watch;
+use crate::store::StoreError;
+use crate::store::attempts;
+use crate::store::checks::{self, PastCheck};
+use crate::store::messages::{self, Lock, StoredMessage};
+use crate::store::provider_ids::{self, ProviderId};
+use crate::store::receipts::{self, MatchedReceipt, ReceivedReceipt};
+use crate::store::sends::{self, PastSend};
+use crate::store::transitions::{self as rows, Change};
+
+/// Something that happened to a message, and what is to be written down about it.
+#[derive(Clone, Debug)]
+pub struct Command {
+    pub message: MessageId,
+    pub event: Event,
+    /// When it happened, by our clock.
+    pub at: DateTime<Utc>,
+    pub record: Record,
+}
+
+#[derive(Clone, Debug)]
+pub enum Record {
+    Nothing,
+    Receipt(Box<ReceivedReceipt>),
+    /// A request to a provider: when it left, and the HTTP status of the answer.
+    Send { started_at: DateTime<Utc>, http_status: Option<i16> },
+    /// Only the app that owns the message may do this; UUIDv7 of a check.
+    ByApp { app: String, check_id: Uuid },
+}
+
+/// What became of a command.
+#[derive(Clone, Debug)]
+pub enum Done {
+    Effect(Effect),
+    /// No such message; with [`Record::ByApp`], none of this app; with [`Lock::Skip`], somebody else holds it.
+    NotFound,
+}
+
+/// Told when something was planned that is due at once.
+pub type WakeSender = std::sync::Arc<tokio::sync::Notify>;
+
+#[derive(Clone)]
+pub struct Transitions {
+    pub pool: PgPool,
+    pub keys: CodeKeys,
+    pub watch: Watch,
+    pub wake_sender: WakeSender,
+}
+
+/// What a group of commands did.
+pub struct Outcomes {
+    /// One for each command, in order.
+    pub done: Vec<Done>,
+    /// The messages as they are now.
+    pub messages: HashMap<MessageId, StoredMessage>,
+    /// Ids of providers that became known.
+    pub provider_ids: Vec<ProviderId>,
+}
+
+impl Transitions {
+    /// Applies a group of commands in one transaction: one commit serves them all.
+    ///
+    /// Runs to its end once begun: call it from a task of its own, never from one that a client can cancel.
+    ///
+    /// # Errors
+    /// When the database is away or refuses; then nothing of the group happened.
+    pub async fn run(&self, commands: &[Command], lock: Lock) -> Result<Outcomes, StoreError> {
+        let mut ids: Vec<MessageId> = commands.iter().map(|c| c.message).collect();
+        ids.sort_unstable();
+        ids.dedup();
+
+        let mut transaction = self.pool.begin().await?;
+        let mut loaded = messages::lock(&mut transaction, &ids, lock).await?;
+        attempts::load(&mut transaction, &mut loaded).await?;
+        let before: HashMap<MessageId, StoredMessage> = loaded.into_iter().map(|m| (m.message.id, m)).collect();
+
+        let mut after = before.clone();
+        let mut log = Log::default();
+        let done: Vec<Done> = commands.iter().map(|c| self.apply(&mut after, c, &mut log)).collect();
+
+        let changes: Vec<Change<'_>> = after
+            .iter()
+            .map(|(id, now)| Change { before: &before[id].message, after: &now.message })
+            .filter(|change| change.before != change.after)
+            .collect();
+        rows::write(&mut transaction, &changes).await?;
+        let changed: Vec<MessageId> = changes.iter().map(|change| change.after.id).collect();
+        let newly_due = changes.iter().any(|c| is_due_now(c));
+        drop(changes);
+        log.write(&mut transaction, &after).await?;
+        transaction.commit().await?;
+
+        if newly_due {
+            self.wake_sender.notify_one();
+        }
+        self.watch.tell(changed);
+        Ok(Outcomes { done, messages: after, provider_ids: log.provider_ids })
+    }
+
+    fn apply(&self, messages: &mut HashMap<MessageId, StoredMessage>, command: &Command, log: &mut Log) -> Done {
+        let Some(stored) = messages.get_mut(&command.message) else { return Done::NotFound };
+        let message = &mut stored.message;
+        match &command.record {
+            Record::ByApp { app, .. } if *app != message.app => return Done::NotFound,
+            Record::Receipt(received) => {
+                // A receipt speaks for the attempts of its own account and for no others.
+                let Event::Receipt { attempt_no, .. } = &command.event else { return Done::NotFound };
+                if message.attempt(*attempt_no).is_none_or(|a| a.account != received.account) {
+                    return Done::Effect(Effect::Receipt(Disposition::Unmatched));
+                }
+            }
+            _ => {}
+        }
+        let effect = step(message, &command.event, &self.keys, command.at);
+        log.note(command, &effect, message);
+        Done::Effect(effect)
+    }
+}
+
+/// Whether the change left something to be sent at once.
+fn is_due_now(change: &Change<'_>) -> bool {
+    let known = change.before.attempts.len();
+    change.after.attempts.iter().skip(known).any(|a| a.send_state == SendState::Planned)
+}
+
+/// What is written beside the messages themselves.
+#[derive(Default)]
+struct Log {
+    receipts: Vec<(Box<ReceivedReceipt>, MessageId, i16, Disposition)>,
+    sends: Vec<PastSend>,
+    checks: Vec<PastCheck>,
+    provider_ids: Vec<ProviderId>,
+    at: Option<DateTime<Utc>>,
+}
+
+impl Log {
+    fn note(&mut self, command: &Command, effect: &Effect, message: &crate::domain::message::Message) {
+        self.at = Some(command.at);
+        match (&command.event, &command.record, effect) {
+            (Event::Receipt { attempt_no, .. }, Record::Receipt(received), Effect::Receipt(disposition)) => {
+                self.receipts.push((received.clone(), command.message, *attempt_no, *disposition));
+            }
+            (Event::Send { attempt_no, result, .. }, Record::Send { started_at, http_status }, effect) => {
+                let Some(attempt) = message.attempt(*attempt_no) else { return };
+                let (word, failure) = match result {
+                    SendResult::Accepted { provider_message_id, .. } => {
+                        self.provider_ids.push(ProviderId {
+                            account: attempt.account.clone(),
+                            provider_message_id: provider_message_id.clone(),
+                            attempt: message.id.attempt(*attempt_no),
+                        });
+                        ("accepted", None)
+                    }
+                    SendResult::Rejected { failure, .. } => ("rejected", Some(failure)),
+                    SendResult::Unknown { failure, .. } => ("unknown", Some(failure)),
+                    SendResult::BreakerOpen { .. } if *effect == Effect::Ignored => return,
+                    SendResult::BreakerOpen { .. } => ("breaker_open", None),
+                };
+                self.sends.push(PastSend {
+                    message: message.id,
+                    attempt_no: *attempt_no,
+                    try_no: attempt.tries,
+                    app: message.app.clone(),
+                    account: attempt.account.clone(),
+                    started_at: *started_at,
+                    ended_at: command.at,
+                    result: word.to_owned(),
+                    http_status: *http_status,
+                    error_code: failure.map(|f| f.code.clone()),
+                    error_class: failure.map(|f| f.class),
+                });
+            }
+            (Event::LeaseRanOut { attempt_no, .. }, _, Effect::Done) => {
+                let Some(attempt) = message.attempt(*attempt_no) else { return };
+                self.sends.push(PastSend {
+                    message: message.id,
+                    attempt_no: *attempt_no,
+                    try_no: attempt.tries,
+                    app: message.app.clone(),
+                    account: attempt.account.clone(),
+                    started_at: attempt.in_flight_at.unwrap_or(command.at),
+                    ended_at: command.at,
+                    result: "lease_ran_out".to_owned(),
+                    http_status: None,
+                    error_code: attempt.error_code.clone(),
+                    error_class: attempt.error_class,
+                });
+            }
+            (Event::Check { .. }, Record::ByApp { check_id, .. }, Effect::Checked(checked)) => {
+                self.checks.push(PastCheck {
+                    message: message.id,
+                    check_id: *check_id,
+                    app: message.app.clone(),
+                    checked_at: command.at,
+                    verdict: checked.verdict,
+                });
+            }
+            _ => {}
+        }
+    }
+
+    async fn write(
+        &self,
+        connection: &mut sqlx::PgConnection,
+        messages: &HashMap<MessageId, StoredMessage>,
+    ) -> Result<(), StoreError> {
+        if !self.receipts.is_empty() {
+            let matched: Vec<MatchedReceipt<'_>> = self
+                .receipts
+                .iter()
+                .map(|(received, message, attempt_no, disposition)| MatchedReceipt {
+                    received,
+                    message: *message,
+                    attempt_no: *attempt_no,
+                    app: &messages[message].message.app,
+                    disposition: *disposition,
+                })
+                .collect();
+            receipts::insert(connection, &matched).await?;
+        }
+        if !self.sends.is_empty() {
+            sends::insert(connection, &self.sends).await?;
+        }
+        if !self.checks.is_empty() {
+            checks::insert(connection, &self.checks).await?;
+        }
+        if let Some(at) = self.at.filter(|_| !self.provider_ids.is_empty()) {
+            provider_ids::insert(connection, &self.provider_ids, at).await?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,80 @@
+//! Table `dead_letters`: authentic callbacks, or parts of them, that could not be read.
+
+use chrono::{DateTime, Utc};
+use sqlx::PgPool;
+use uuid::Uuid;
+
+use crate::store::{StoreError, slot};
+
+#[derive(Clone, Debug)]
+pub struct DeadLetter {
+    /// UUIDv7.
+    pub letter_id: Uuid,
+    pub account: String,
+    pub callback_id: Uuid,
+    pub reason: String,
+    pub body_key_id: i16,
+    /// The raw bytes, sealed under the letter's id.
+    pub body_sealed: Vec<u8>,
+    /// Length of the raw bytes.
+    pub body_bytes: i32,
+    pub received_at: DateTime<Utc>,
+    pub replayed_at: Option<DateTime<Utc>>,
+}
+
+impl DeadLetter {
+    fn slot(letter_id: Uuid) -> i16 {
+        slot(&[&letter_id.to_string()])
+    }
+}
+
+pub async fn insert(pool: &PgPool, letters: &[DeadLetter]) -> Result<(), StoreError> {
+    for letter in letters {
+        sqlx::query!(
+            "-- dead_letters.insert
+            insert into dead_letters (slot, letter_id, account, callback_id, reason, body_key_id, body_sealed, body_bytes,
+                                      received_at)
+            values ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+            on conflict do nothing",
+            DeadLetter::slot(letter.letter_id),
+            letter.letter_id,
+            letter.account,
+            letter.callback_id,
+            letter.reason,
+            letter.body_key_id,
+            letter.body_sealed,
+            letter.body_bytes,
+            letter.received_at
+        )
+        .execute(pool)
+        .await?;
+    }
+    Ok(())
+}
+
+/// Letters not replayed yet, oldest first; all of them with `replayed_too`.
+pub async fn list(pool: &PgPool, replayed_too: bool, limit: i64) -> Result<Vec<DeadLetter>, StoreError> {
+    Ok(sqlx::query_as!(
+        DeadLetter,
+        "-- dead_letters.list
+        select letter_id, account, callback_id, reason, body_key_id, body_sealed, body_bytes, received_at, replayed_at
+          from dead_letters where $1 or replayed_at is null order by received_at, letter_id limit $2",
+        replayed_too,
+        limit
+    )
+    .fetch_all(pool)
+    .await?)
+}
+
+pub async fn mark_replayed(pool: &PgPool, letter_id: Uuid, now: DateTime<Utc>) -> Result<(), StoreError> {
+    sqlx::query!(
+        "-- dead_letters.mark_replayed
+        update dead_letters set replayed_at = $3 where slot = $1 and letter_id = $2",
+        DeadLetter::slot(letter_id),
+        letter_id,
+        now
+    )
+    .execute(pool)
+    .await?;
+    Ok(())
+}

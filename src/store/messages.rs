@@ -1,0 +1,296 @@
+//! Table `messages`.
+
+use chrono::{DateTime, Utc};
+use serde_json::Value;
+use sqlx::{PgConnection, PgPool};
+use uuid::Uuid;
+
+use crate::domain::attempt::{Attempt, State};
+use crate::domain::channel::Channel;
+use crate::domain::code_keys::CodeAtRest;
+use crate::domain::ids::MessageId;
+use crate::domain::message::{Message, Outcome};
+use crate::domain::phone::Phone;
+use crate::domain::route::Route;
+use crate::store::{StoreError, word};
+
+/// A message with what its sender and its readers need beside the rules.
+#[derive(Clone, Debug)]
+pub struct StoredMessage {
+    pub message: Message,
+    pub recipient: Phone,
+    pub labels: Labels,
+    pub code_length: i16,
+}
+
+/// What the app told about a message, kept as given.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Labels {
+    pub purpose: String,
+    pub locale: Option<String>,
+    pub reference: Option<String>,
+    pub metadata: Option<Value>,
+    pub client: Option<Value>,
+}
+
+struct Row {
+    message_id: Uuid,
+    app: String,
+    recipient: String,
+    country: String,
+    calling_code_len: i16,
+    purpose: String,
+    locale: Option<String>,
+    reference: Option<String>,
+    metadata: Option<Value>,
+    client: Option<Value>,
+    state: String,
+    outcome: String,
+    route: Value,
+    code_key_id: i16,
+    code_hash: Vec<u8>,
+    code_sealed: Option<Vec<u8>>,
+    code_length: i16,
+    wrong_tries: i16,
+    max_tries: i16,
+    delivery_inferred: bool,
+    created_at: DateTime<Utc>,
+    expires_at: DateTime<Utc>,
+    settled_at: Option<DateTime<Utc>>,
+}
+
+impl Row {
+    /// Its attempts are still to come.
+    fn into_message(self) -> Result<StoredMessage, StoreError> {
+        let corrupt = |what: &str| StoreError::Corrupt { what: format!("messages {}: {what}", self.message_id) };
+        let id = MessageId::from_uuid(self.message_id).ok_or_else(|| corrupt("message_id"))?;
+        let recipient = Phone::from_stored(&self.recipient, &self.country, self.calling_code_len)
+            .ok_or_else(|| corrupt("recipient"))?;
+        let route: Route = serde_json::from_value(self.route)
+            .map_err(|_| StoreError::Corrupt { what: format!("messages {}: route", self.message_id) })?;
+        let message = Message {
+            id,
+            app: self.app,
+            state: word::<State>("messages.state", &self.state)?,
+            outcome: word::<Outcome>("messages.outcome", &self.outcome)?,
+            created_at: self.created_at,
+            expires_at: self.expires_at,
+            settled_at: self.settled_at,
+            delivery_inferred: self.delivery_inferred,
+            wrong_tries: self.wrong_tries,
+            max_tries: self.max_tries,
+            code: CodeAtRest { key_id: self.code_key_id, hash: self.code_hash, sealed: self.code_sealed },
+            route,
+            attempts: Vec::new(),
+        };
+        let labels = Labels {
+            purpose: self.purpose,
+            locale: self.locale,
+            reference: self.reference,
+            metadata: self.metadata,
+            client: self.client,
+        };
+        Ok(StoredMessage { message, recipient, labels, code_length: self.code_length })
+    }
+}
+
+/// The queries below differ in which rows they find and how they lock them; what they read is the same.
+macro_rules! select_messages {
+    ($from:tt, $($argument:expr),*) => {
+        sqlx::query_as!(
+            Row,
+            "-- messages.select\n\
+             select m.message_id, m.app, m.recipient, m.country, m.calling_code_len, m.purpose, m.locale, m.reference, \
+                    m.metadata, m.client, m.state::text as \"state!\", m.outcome, m.route, m.code_key_id, m.code_hash, \
+                    m.code_sealed, m.code_length, m.wrong_tries, m.max_tries, m.delivery_inferred, m.created_at, m.expires_at, m.settled_at "
+                + $from,
+            $($argument),*
+        )
+    };
+}
+
+/// Whether to wait for rows that somebody else holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lock {
+    Wait,
+    /// Leave them to whoever holds them.
+    Skip,
+}
+
+/// Locks messages, always in the order of their keys, so that two lockers cannot wait for each other. Every change of
+/// a message or of its attempts happens under this lock. Their attempts are read afterwards, with
+/// [`crate::store::attempts::load`], by a statement of its own: only that one sees what was committed while this one waited.
+pub async fn lock(
+    connection: &mut PgConnection,
+    ids: &[MessageId],
+    lock: Lock,
+) -> Result<Vec<StoredMessage>, StoreError> {
+    let (buckets, uuids) = keys(ids);
+    let rows =
+        match lock {
+            Lock::Wait => select_messages!(
+                "from messages m where (m.bucket, m.message_id) in (select * from unnest($1::smallint[], $2::uuid[])) \
+                 order by m.bucket, m.message_id for no key update of m",
+                &buckets,
+                &uuids
+            )
+            .fetch_all(connection)
+            .await?,
+            Lock::Skip => select_messages!(
+                "from messages m where (m.bucket, m.message_id) in (select * from unnest($1::smallint[], $2::uuid[])) \
+                 order by m.bucket, m.message_id for no key update of m skip locked",
+                &buckets,
+                &uuids
+            )
+            .fetch_all(connection)
+            .await?,
+        };
+    rows.into_iter().map(Row::into_message).collect()
+}
+
+/// One message of an app, with its attempts. `None` when this app has no such message.
+pub async fn find(pool: &PgPool, app: &str, id: MessageId) -> Result<Option<StoredMessage>, StoreError> {
+    let row = select_messages!(
+        "from messages m where m.bucket = $1 and m.message_id = $2 and m.app = $3",
+        id.bucket().as_i16(),
+        id.uuid(),
+        app
+    )
+    .fetch_optional(pool)
+    .await?;
+    let Some(row) = row else { return Ok(None) };
+    let mut connection = pool.acquire().await?;
+    let mut found = vec![row.into_message()?];
+    crate::store::attempts::load(&mut connection, &mut found).await?;
+    Ok(found.pop())
+}
+
+/// What a list of messages may be narrowed to.
+#[derive(Clone, Debug, Default)]
+pub struct Filter {
+    pub state: Option<State>,
+    pub outcome: Option<Outcome>,
+    pub country: Option<String>,
+    pub channel: Option<Channel>,
+    pub reference: Option<String>,
+    pub created_from: Option<DateTime<Utc>>,
+    pub created_before: Option<DateTime<Utc>>,
+    /// Only messages older than this one: the cursor.
+    pub before: Option<MessageId>,
+}
+
+/// An app's messages, newest first, with their attempts.
+pub async fn list(pool: &PgPool, app: &str, filter: &Filter, limit: i64) -> Result<Vec<StoredMessage>, StoreError> {
+    let rows = select_messages!(
+        "from messages m where m.app = $1 \
+         and ($2::text is null or m.state = $2::text::delivery_state) \
+         and ($3::text is null or m.outcome = $3) \
+         and ($4::text is null or m.country = $4) \
+         and ($5::text is null or exists (select from attempts a where a.bucket = m.bucket \
+                                          and a.message_id = m.message_id and a.channel = $5)) \
+         and ($6::text is null or m.reference = $6) \
+         and ($7::timestamptz is null or m.created_at >= $7) \
+         and ($8::timestamptz is null or m.created_at < $8) \
+         and ($9::uuid is null or m.message_id < $9) \
+         order by m.message_id desc limit $10",
+        app,
+        filter.state.map(State::as_str),
+        filter.outcome.map(Outcome::as_str),
+        filter.country.as_deref(),
+        filter.channel.map(Channel::as_str),
+        filter.reference.as_deref(),
+        filter.created_from,
+        filter.created_before,
+        filter.before.map(MessageId::uuid),
+        limit
+    )
+    .fetch_all(pool)
+    .await?;
+    let mut found = rows.into_iter().map(Row::into_message).collect::<Result<Vec<_>, _>>()?;
+    let mut connection = pool.acquire().await?;
+    crate::store::attempts::load(&mut connection, &mut found).await?;
+    Ok(found)
+}
+
+/// Stores a new message and its first attempt, together. `false`: it was there already, nothing changed.
+pub async fn insert(pool: &PgPool, stored: &StoredMessage) -> Result<bool, StoreError> {
+    let StoredMessage { message, recipient, labels, .. } = stored;
+    let first: &Attempt = message.last();
+    let route = serde_json::to_value(&message.route)
+        .map_err(|error| StoreError::Corrupt { what: format!("route: {error}") })?;
+    let done = sqlx::query!(
+        "-- messages.insert
+        with new_message as (
+            insert into messages (bucket, message_id, app, recipient, country, calling_code_len, purpose, locale,
+                                  reference, metadata, client, route, code_key_id, code_hash, code_sealed, code_length,
+                                  max_tries, created_at, expires_at)
+            values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19)
+            on conflict (bucket, message_id) do nothing
+            returning bucket, message_id, app
+        )
+        insert into attempts (bucket, message_id, attempt_no, attempt_id, app, step, channel, account, reason,
+                              planned_at, due_at)
+        select bucket, message_id, $20::smallint, $21::uuid, app, $22::smallint, $23::text, $24::text, $25::text,
+               $26::timestamptz, $27::timestamptz
+          from new_message",
+        message.id.bucket().as_i16(),
+        message.id.uuid(),
+        message.app,
+        recipient.e164(),
+        recipient.country(),
+        recipient.calling_code().len() as i16,
+        labels.purpose,
+        labels.locale,
+        labels.reference,
+        labels.metadata,
+        labels.client,
+        route,
+        message.code.key_id,
+        message.code.hash,
+        message.code.sealed,
+        stored.code_length,
+        message.max_tries,
+        message.created_at,
+        message.expires_at,
+        first.attempt_no,
+        message.id.attempt(first.attempt_no).uuid(),
+        first.step,
+        first.channel.as_str(),
+        first.account,
+        first.reason.as_str(),
+        first.planned_at,
+        first.due_at
+    )
+    .execute(pool)
+    .await?;
+    Ok(done.rows_affected() > 0)
+}
+
+/// Pending messages whose life is over, oldest first.
+pub async fn ended(pool: &PgPool, now: DateTime<Utc>, limit: i64) -> Result<Vec<MessageId>, StoreError> {
+    let rows = sqlx::query_scalar!(
+        "-- messages.ended
+        select message_id from messages where outcome = 'pending' and expires_at <= $1 order by expires_at limit $2",
+        now,
+        limit
+    )
+    .fetch_all(pool)
+    .await?;
+    rows.into_iter().map(message_id).collect()
+}
+
+/// When the next life ends.
+pub async fn next_end(pool: &PgPool) -> Result<Option<DateTime<Utc>>, StoreError> {
+    Ok(sqlx::query_scalar!("-- messages.next_end\nselect min(expires_at) from messages where outcome = 'pending'")
+        .fetch_one(pool)
+        .await?)
+}
+
+pub(crate) fn message_id(uuid: Uuid) -> Result<MessageId, StoreError> {
+    MessageId::from_uuid(uuid).ok_or_else(|| StoreError::Corrupt { what: format!("message_id {uuid}") })
+}
+
+/// The two columns of a list of keys.
+pub(crate) fn keys(ids: &[MessageId]) -> (Vec<i16>, Vec<Uuid>) {
+    ids.iter().map(|id| (id.bucket().as_i16(), id.uuid())).unzip()
+}

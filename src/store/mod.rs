@@ -1,0 +1,71 @@
+//! Every SQL statement of the program, one file per table. Time comes in as a parameter.
+
+pub mod messages;
+pub mod attempts;
+pub mod transitions;
+pub mod receipts;
+pub mod provider_ids;
+pub mod sends;
+pub mod checks;
+pub mod idempotency_keys;
+pub mod api_keys;
+pub mod dead_letters;
+pub mod health;
+pub mod database;
+
+use sha2::{Digest, Sha256};
+
+/// What can go wrong between us and the database. A lost race or a duplicate key is a return value, not one of these.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// It cannot be reached, or did not answer in time; the same statement may work later.
+    #[error("the database is not available")]
+    Unavailable(#[source] sqlx::Error),
+    /// A guard of the schema refused the statement: a rule of ours is wrong, or another writer was faster.
+    #[error("the database refused a change: {constraint}")]
+    Refused {
+        constraint: String,
+        #[source]
+        source: sqlx::Error,
+    },
+    /// A row that fits none of our words, or a statement that fits no table.
+    #[error("the database holds what it cannot hold: {what}")]
+    Corrupt { what: String },
+}
+
+impl From<sqlx::Error> for StoreError {
+    fn from(error: sqlx::Error) -> Self {
+        match &error {
+            sqlx::Error::Database(e) => match e.code().as_deref() {
+                // Classes 08 (connection), 40 (rolled back), 53 (resources), 57 (shutdown), 55P03 (lock timeout).
+                Some(code) if ["08", "40", "53", "57"].contains(&&code[..2]) || code == "55P03" => {
+                    Self::Unavailable(error)
+                }
+                Some(code) if code.starts_with("23") => {
+                    let constraint = e.constraint().unwrap_or("a constraint without a name").to_owned();
+                    Self::Refused { constraint, source: error }
+                }
+                _ => Self::Corrupt { what: e.message().to_owned() },
+            },
+            sqlx::Error::ColumnDecode { .. } | sqlx::Error::Decode(_) | sqlx::Error::TypeNotFound { .. } => {
+                Self::Corrupt { what: error.to_string() }
+            }
+            _ => Self::Unavailable(error),
+        }
+    }
+}
+
+/// Reads one of our words from a column.
+pub(crate) fn word<T: std::str::FromStr>(column: &str, text: &str) -> Result<T, StoreError> {
+    text.parse().map_err(|_| StoreError::Corrupt { what: format!("{column} = {text:?}") })
+}
+
+/// Where rows live whose natural key is not a recipient's: the first byte of SHA-256 over the key's parts.
+pub fn slot(parts: &[&str]) -> i16 {
+    let mut hash = Sha256::new();
+    for part in parts {
+        hash.update((part.len() as u64).to_be_bytes());
+        hash.update(part.as_bytes());
+    }
+    i16::from(hash.finalize()[0])
+}

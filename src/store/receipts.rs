@@ -1,0 +1,245 @@
+//! Tables `receipts` (of attempts that we know) and `unmatched_receipts` (of ids that we do not know, yet).
+
+use chrono::{DateTime, Utc};
+use sqlx::{PgConnection, PgPool};
+use uuid::Uuid;
+
+use crate::domain::ids::{AttemptId, MessageId};
+use crate::domain::receipt::{DeliveryReceipt, Disposition, ErrorClass, Failure, Status};
+use crate::store::{StoreError, slot, word};
+
+/// A receipt as it came in.
+#[derive(Clone, Debug)]
+pub struct ReceivedReceipt {
+    /// UUIDv7, drawn when it came in; keeps its name when it is matched later.
+    pub receipt_id: Uuid,
+    pub callback_id: Uuid,
+    pub account: String,
+    pub received_at: DateTime<Utc>,
+    pub receipt: DeliveryReceipt,
+}
+
+/// A receipt with the attempt it speaks of.
+#[derive(Clone, Debug)]
+pub struct MatchedReceipt<'a> {
+    pub received: &'a ReceivedReceipt,
+    pub message: MessageId,
+    pub attempt_no: i16,
+    pub app: &'a str,
+    pub disposition: Disposition,
+}
+
+/// Stores receipts of known attempts. One that is there already stays as it is.
+pub async fn insert(connection: &mut PgConnection, receipts: &[MatchedReceipt<'_>]) -> Result<(), StoreError> {
+    let column = |f: fn(&MatchedReceipt<'_>) -> Uuid| receipts.iter().map(f).collect::<Vec<_>>();
+    let text = |f: for<'b> fn(&'b MatchedReceipt<'_>) -> &'b str| receipts.iter().map(f).collect::<Vec<_>>();
+    let failure = |r: &MatchedReceipt<'_>| r.received.receipt.failure.clone();
+    let buckets: Vec<i16> = receipts.iter().map(|r| r.message.bucket().as_i16()).collect();
+    let attempt_nos: Vec<i16> = receipts.iter().map(|r| r.attempt_no).collect();
+    let provider_at: Vec<Option<DateTime<Utc>>> = receipts.iter().map(|r| r.received.receipt.provider_at).collect();
+    let received_at: Vec<DateTime<Utc>> = receipts.iter().map(|r| r.received.received_at).collect();
+    let codes: Vec<Option<String>> = receipts.iter().map(|r| failure(r).map(|f| f.code)).collect();
+    let classes: Vec<Option<&str>> = receipts.iter().map(|r| failure(r).map(|f| f.class.as_str())).collect();
+    sqlx::query!(
+        "-- receipts.insert
+        insert into receipts (bucket, receipt_id, message_id, attempt_no, app, account, callback_id, status, disposition,
+                              provider_message_id, provider_at, received_at, error_code, error_class)
+        select * from unnest($1::smallint[], $2::uuid[], $3::uuid[], $4::smallint[], $5::text[], $6::text[], $7::uuid[],
+                             $8::text[], $9::text[], $10::text[], $11::timestamptz[], $12::timestamptz[], $13::text[],
+                             $14::text[])
+        on conflict do nothing",
+        &buckets,
+        &column(|r| r.received.receipt_id),
+        &column(|r| r.message.uuid()),
+        &attempt_nos,
+        &text(|r| r.app) as _,
+        &text(|r| &r.received.account) as _,
+        &column(|r| r.received.callback_id),
+        &text(|r| r.received.receipt.status.as_str()) as _,
+        &text(|r| r.disposition.as_str()) as _,
+        &text(|r| &r.received.receipt.provider_message_id) as _,
+        &provider_at as _,
+        &received_at,
+        &codes as _,
+        &classes as _
+    )
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+/// A stored receipt of a known attempt, for the timeline.
+#[derive(Clone, Debug)]
+pub struct PastReceipt {
+    pub attempt_no: i16,
+    pub status: Status,
+    pub disposition: Disposition,
+    pub provider_at: Option<DateTime<Utc>>,
+    pub received_at: DateTime<Utc>,
+    pub error_code: Option<String>,
+    pub error_class: Option<ErrorClass>,
+}
+
+/// All receipts of a message, in the order in which they came.
+pub async fn of_message(pool: &PgPool, message: MessageId) -> Result<Vec<PastReceipt>, StoreError> {
+    let rows = sqlx::query!(
+        "-- receipts.of_message
+        select attempt_no, status, disposition, provider_at, received_at, error_code, error_class
+          from receipts where bucket = $1 and message_id = $2 order by received_at, receipt_id",
+        message.bucket().as_i16(),
+        message.uuid()
+    )
+    .fetch_all(pool)
+    .await?;
+    rows.into_iter()
+        .map(|row| {
+            Ok(PastReceipt {
+                attempt_no: row.attempt_no,
+                status: word("receipts.status", &row.status)?,
+                disposition: word("receipts.disposition", &row.disposition)?,
+                provider_at: row.provider_at,
+                received_at: row.received_at,
+                error_code: row.error_code,
+                error_class: row.error_class.as_deref().map(|t| word("receipts.error_class", t)).transpose()?,
+            })
+        })
+        .collect()
+}
+
+/// Keeps receipts of ids that we do not know, until the id lands.
+pub async fn insert_unmatched(pool: &PgPool, receipts: &[ReceivedReceipt]) -> Result<(), StoreError> {
+    let slots: Vec<i16> = receipts.iter().map(|r| slot(&[&r.account, &r.receipt.provider_message_id])).collect();
+    let ids: Vec<Uuid> = receipts.iter().map(|r| r.receipt_id).collect();
+    let callbacks: Vec<Uuid> = receipts.iter().map(|r| r.callback_id).collect();
+    let accounts: Vec<&str> = receipts.iter().map(|r| r.account.as_str()).collect();
+    let names: Vec<&str> = receipts.iter().map(|r| r.receipt.provider_message_id.as_str()).collect();
+    let attempts: Vec<Option<Uuid>> = receipts.iter().map(|r| r.receipt.attempt_id.map(AttemptId::uuid)).collect();
+    let statuses: Vec<&str> = receipts.iter().map(|r| r.receipt.status.as_str()).collect();
+    let provider_at: Vec<Option<DateTime<Utc>>> = receipts.iter().map(|r| r.receipt.provider_at).collect();
+    let received_at: Vec<DateTime<Utc>> = receipts.iter().map(|r| r.received_at).collect();
+    let failure = |r: &ReceivedReceipt| r.receipt.failure.clone();
+    let codes: Vec<Option<String>> = receipts.iter().map(|r| failure(r).map(|f| f.code)).collect();
+    let classes: Vec<Option<&str>> = receipts.iter().map(|r| failure(r).map(|f| f.class.as_str())).collect();
+    let bad: Vec<bool> = receipts.iter().map(|r| failure(r).is_some_and(|f| f.number_is_bad)).collect();
+    sqlx::query!(
+        "-- unmatched_receipts.insert
+        insert into unmatched_receipts (slot, receipt_id, account, provider_message_id, attempt_id, callback_id, status,
+                                        provider_at, received_at, error_code, error_class, number_is_bad)
+        select * from unnest($1::smallint[], $2::uuid[], $3::text[], $4::text[], $5::uuid[], $6::uuid[], $7::text[],
+                             $8::timestamptz[], $9::timestamptz[], $10::text[], $11::text[], $12::boolean[])
+        on conflict do nothing",
+        &slots,
+        &ids,
+        &accounts as _,
+        &names as _,
+        &attempts as _,
+        &callbacks,
+        &statuses as _,
+        &provider_at as _,
+        &received_at,
+        &codes as _,
+        &classes as _,
+        &bad
+    )
+    .execute(pool)
+    .await?;
+    Ok(())
+}
+
+/// The receipts that wait for one of these provider ids (account, provider message id), oldest first.
+pub async fn unmatched_of(
+    pool: &PgPool,
+    provider_ids: &[(String, String)],
+) -> Result<Vec<ReceivedReceipt>, StoreError> {
+    let slots: Vec<i16> = provider_ids.iter().map(|(account, id)| slot(&[account, id])).collect();
+    let (accounts, names): (Vec<&str>, Vec<&str>) =
+        provider_ids.iter().map(|(account, id)| (account.as_str(), id.as_str())).unzip();
+    let rows = sqlx::query_as!(
+        UnmatchedRow,
+        "-- unmatched_receipts.of
+        select receipt_id, account, provider_message_id, attempt_id, callback_id, status, provider_at, received_at,
+               error_code, error_class, number_is_bad
+          from unmatched_receipts
+         where (slot, account, provider_message_id) in (select * from unnest($1::smallint[], $2::text[], $3::text[]))
+         order by received_at, receipt_id",
+        &slots,
+        &accounts as _,
+        &names as _
+    )
+    .fetch_all(pool)
+    .await?;
+    rows.into_iter().map(UnmatchedRow::into_receipt).collect()
+}
+
+/// Receipts that waited long enough for their id to have landed, oldest first: those whose match was interrupted.
+pub async fn matchable(pool: &PgPool, limit: i64) -> Result<Vec<ReceivedReceipt>, StoreError> {
+    let rows = sqlx::query_as!(
+        UnmatchedRow,
+        "-- unmatched_receipts.matchable
+        select u.receipt_id, u.account, u.provider_message_id, u.attempt_id, u.callback_id, u.status, u.provider_at,
+               u.received_at, u.error_code, u.error_class, u.number_is_bad
+          from unmatched_receipts u
+          join provider_ids p using (slot, account, provider_message_id)
+         order by u.received_at limit $1",
+        limit
+    )
+    .fetch_all(pool)
+    .await?;
+    rows.into_iter().map(UnmatchedRow::into_receipt).collect()
+}
+
+/// Forgets receipts that were matched; they stand in `receipts` now.
+pub async fn delete_unmatched(pool: &PgPool, receipts: &[ReceivedReceipt]) -> Result<(), StoreError> {
+    let slots: Vec<i16> = receipts.iter().map(|r| slot(&[&r.account, &r.receipt.provider_message_id])).collect();
+    let accounts: Vec<&str> = receipts.iter().map(|r| r.account.as_str()).collect();
+    let names: Vec<&str> = receipts.iter().map(|r| r.receipt.provider_message_id.as_str()).collect();
+    let ids: Vec<Uuid> = receipts.iter().map(|r| r.receipt_id).collect();
+    sqlx::query!(
+        "-- unmatched_receipts.delete
+        delete from unmatched_receipts
+         where (slot, account, provider_message_id, receipt_id)
+            in (select * from unnest($1::smallint[], $2::text[], $3::text[], $4::uuid[]))",
+        &slots,
+        &accounts as _,
+        &names as _,
+        &ids
+    )
+    .execute(pool)
+    .await?;
+    Ok(())
+}
+
+struct UnmatchedRow {
+    receipt_id: Uuid,
+    account: String,
+    provider_message_id: String,
+    attempt_id: Option<Uuid>,
+    callback_id: Uuid,
+    status: String,
+    provider_at: Option<DateTime<Utc>>,
+    received_at: DateTime<Utc>,
+    error_code: Option<String>,
+    error_class: Option<String>,
+    number_is_bad: bool,
+}
+
+impl UnmatchedRow {
+    fn into_receipt(self) -> Result<ReceivedReceipt, StoreError> {
+        let class = self.error_class.as_deref().map(|t| word("unmatched_receipts.error_class", t)).transpose()?;
+        let number_is_bad = self.number_is_bad;
+        let failure = self.error_code.zip(class).map(|(code, class)| Failure { code, class, number_is_bad });
+        Ok(ReceivedReceipt {
+            receipt_id: self.receipt_id,
+            callback_id: self.callback_id,
+            account: self.account,
+            received_at: self.received_at,
+            receipt: DeliveryReceipt {
+                status: word("unmatched_receipts.status", &self.status)?,
+                attempt_id: self.attempt_id.and_then(|id| AttemptId::parse(&id.to_string())),
+                provider_message_id: self.provider_message_id,
+                provider_at: self.provider_at,
+                failure,
+            },
+        })
+    }
+}
