@@ -35,13 +35,12 @@ installed() {
 from_debian() {
   [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null || return 1
   say "installing Debian's package postgresql"
-  # Debian would create and start a cluster of its own.
-  if [ ! -e /etc/postgresql-common/createcluster.conf ]; then
-    mkdir -p /etc/postgresql-common
-    echo 'create_main_cluster = false' >/etc/postgresql-common/createcluster.conf
-  fi
+  # Debian would create and start a cluster of its own, on a port.
+  local conf=/etc/postgresql-common/createcluster.conf
+  mkdir -p "${conf%/*}"
+  grep -qs '^ *create_main_cluster' "$conf" || echo 'create_main_cluster = false' >>"$conf"
   local install=(apt-get install -y -qq --no-install-recommends -o Dpkg::Options::=--force-confold postgresql)
-  export DEBIAN_FRONTEND=noninteractive
+  export DEBIAN_FRONTEND=noninteractive UCF_FORCE_CONFFOLD=1
   "${install[@]}" </dev/null >&2 || { apt-get update -qq </dev/null >&2 && "${install[@]}" </dev/null >&2; }
 }
 

@@ -22,6 +22,8 @@ psql=$bin/psql
 base=${TMPDIR:-/tmp}
 free=$(df -Pk /dev/shm 2>/dev/null | awk 'NR == 2 { print $4 }') || free=0
 [ "${free:-0}" -ge 1048576 ] && [ -w /dev/shm ] && base=/dev/shm
+# Of runs that were killed long ago.
+find "$base" -maxdepth 1 -name 'otpost-sql.*' -mmin +1440 ! -exec test -e {}/data/postmaster.pid \; -exec rm -rf {} + 2>/dev/null || true
 dir=$(mktemp -d "$base/otpost-sql.XXXXXX")
 
 # PostgreSQL refuses to run as root.

@@ -1,1 +1,5 @@
+//! The feature tests, in one binary: one module per feature.
 
+mod helpers;
+mod postgres;
+mod tidy;

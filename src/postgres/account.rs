@@ -1,0 +1,113 @@
+//! Whom the server runs as. PostgreSQL refuses root, so a service that runs as root lends it another account and
+//! keeps its own.
+
+use std::fs;
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, chown};
+use std::os::unix::process::CommandExt;
+use std::path::Path;
+use std::process::Command;
+
+use super::error::PostgresError;
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Account {
+    uid: u32,
+    /// `None`: the service is not root, and the server runs as the service does.
+    other: Option<Other>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Other {
+    gid: u32,
+    /// For messages: a name, or a number.
+    name: String,
+}
+
+impl Account {
+    /// As root: the owner of `data` when it exists, else `postgres`, else `nobody`. Otherwise the service's own.
+    pub(super) fn choose(data: &Path) -> Result<Self, PostgresError> {
+        let uid = rustix::process::geteuid().as_raw();
+        if uid != 0 {
+            return Ok(Self { uid, other: None });
+        }
+        if let Ok(owner) = fs::metadata(data)
+            && owner.uid() != 0
+        {
+            let name = format!("number {}", owner.uid());
+            return Ok(Self { uid: owner.uid(), other: Some(Other { gid: owner.gid(), name }) });
+        }
+        let passwd = fs::read_to_string("/etc/passwd").unwrap_or_default();
+        ["postgres", "nobody"].iter().find_map(|name| in_passwd(&passwd, name)).ok_or(PostgresError::NoAccount)
+    }
+
+    pub(super) fn uid(&self) -> u32 {
+        self.uid
+    }
+
+    /// Makes `command` run as this account (without the service's groups).
+    pub(super) fn run(&self, command: &mut Command) {
+        if let Some(other) = &self.other {
+            command.uid(self.uid).gid(other.gid);
+        }
+    }
+
+    /// A new folder with mode 0700 that belongs to this account.
+    pub(super) fn make_private_dir(&self, dir: &Path) -> io::Result<()> {
+        fs::DirBuilder::new().mode(0o700).create(dir)?;
+        match &self.other {
+            Some(other) => chown(dir, Some(self.uid), Some(other.gid)),
+            None => Ok(()),
+        }
+    }
+
+    /// Fails when a lent account cannot enter `dir` or a folder above it; /root (0700) is the usual one. `dir` must
+    /// be canonical. Access control lists are not looked at.
+    pub(super) fn check_enters(&self, dir: &Path) -> Result<(), PostgresError> {
+        let Some(other) = &self.other else { return Ok(()) };
+        for folder in dir.ancestors() {
+            let meta = fs::metadata(folder).map_err(PostgresError::io("look at", folder))?;
+            let bit = if meta.uid() == self.uid {
+                0o100
+            } else if meta.gid() == other.gid {
+                0o010
+            } else {
+                0o001
+            };
+            if meta.mode() & bit == 0 {
+                return Err(PostgresError::CannotEnter {
+                    account: other.name.clone(),
+                    closed: folder.to_owned(),
+                    wanted: dir.to_owned(),
+                });
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The standard library cannot look accounts up; these two are in the file wherever they exist.
+fn in_passwd(passwd: &str, name: &str) -> Option<Account> {
+    passwd.lines().find_map(|line| {
+        let mut fields = line.split(':');
+        if fields.next() != Some(name) {
+            return None;
+        }
+        let uid = fields.nth(1)?.parse().ok()?;
+        let gid = fields.next()?.parse().ok()?;
+        Some(Account { uid, other: Some(Other { gid, name: format!("`{name}`") }) })
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn accounts_are_read_from_passwd() {
+        let passwd = "root:x:0:0:root:/root:/bin/sh\npostgres2:x:7:7::/:\npostgres:x:101:104:,,,:/var/lib:/bin/sh\n";
+        let account = in_passwd(passwd, "postgres").unwrap();
+        assert_eq!((account.uid, account.other.unwrap().gid), (101, 104));
+        assert_eq!(in_passwd(passwd, "nobody"), None);
+    }
+}

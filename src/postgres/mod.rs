@@ -1,0 +1,235 @@
+//! A private PostgreSQL cluster, for those who name no `DATABASE_URL`: whatever server programs the machine has, run as
+//! a child of the service on a directory of its own, reached by a socket only.
+//!
+//! Synchronous, since it is used before the runtime starts and after it ends. A directory holds:
+//!
+//! | name | what |
+//! | --- | --- |
+//! | `lock` | locked by the one process that uses the directory |
+//! | `data` | the cluster; `data.new` while initdb is making it |
+//! | `socket` | the server's socket (elsewhere when the path is too long) |
+//! | `server.log`, `server.log.old` | what the server wrote since its start, and before |
+
+use std::fs::{self, File, TryLockError};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+mod account;
+mod database;
+mod error;
+mod postmaster;
+mod programs;
+mod server;
+mod socket;
+
+use account::Account;
+pub use database::ensure_database;
+pub use error::PostgresError;
+use programs::{Places, Programs};
+use server::{Refusal, Server};
+
+/// The superuser of the cluster. The socket's folder is what keeps others out.
+const ROLE: &str = "otpost";
+/// After `kill -9` of a server its backends need 3-5 s to notice.
+const STILL_HELD_WITHIN: Duration = Duration::from_secs(15);
+const STILL_HELD_POLL: Duration = Duration::from_millis(200);
+
+/// What the cluster is for. A directory must keep its profile.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Profile {
+    /// Keeps what it has committed, whatever happens.
+    Durable,
+    /// For tests: never syncs. When it does not start, or another version made it, it is made anew.
+    Throwaway,
+}
+
+/// A running cluster. Dropping it shuts the server down (fast shutdown; at most 35 s, usually 50 ms).
+pub struct Cluster {
+    // Dropped in this order: the server must be gone before another process may take the directory.
+    server: Server,
+    _lock: File,
+    dir: PathBuf,
+    profile: Profile,
+    socket: PathBuf,
+}
+
+impl Cluster {
+    /// Starts the cluster in `dir`, which is made when missing, as is the cluster. Takes about a second the first time
+    /// and under 0.1 s later; after a crash as long as PostgreSQL needs to recover (5 minutes at most). May be called
+    /// from any thread.
+    ///
+    /// # Errors
+    /// No server programs; `dir` used by another process; `dir` closed to the account that runs PostgreSQL when the
+    /// service is root; initdb or the server failing. Nothing is left running.
+    pub fn start(dir: &Path, profile: Profile) -> Result<Self, PostgresError> {
+        fs::create_dir_all(dir).map_err(PostgresError::io("make the folder", dir))?;
+        // The server compares paths and changes its directory.
+        let dir = fs::canonicalize(dir).map_err(PostgresError::io("look at", dir))?;
+        let lock = lock(&dir)?;
+        let (server, socket) = match launch(&dir, profile) {
+            Err(PostgresError::Exited { .. } | PostgresError::OtherMajor { .. }) if profile == Profile::Throwaway => {
+                remove(&dir.join("data"))?;
+                launch(&dir, profile)?
+            }
+            other => other?,
+        };
+        Ok(Self { server, _lock: lock, dir, profile, socket })
+    }
+
+    /// Starts the server again when it has ended by itself, say because somebody killed it; the address stays the
+    /// same. To be called every second or so. Returns whether there was need; then it takes up to 15 s.
+    ///
+    /// # Errors
+    /// As [`Cluster::start`]; calling it again is safe.
+    pub fn revive(&mut self) -> Result<bool, PostgresError> {
+        if !self.server.has_ended() {
+            return Ok(false);
+        }
+        self.server = launch(&self.dir, self.profile)?.0;
+        Ok(true)
+    }
+
+    /// The address of `database` in this cluster, for sqlx and for psql. `postgres` always exists; see
+    /// [`ensure_database`] for others.
+    pub fn url(&self, database: &str) -> String {
+        socket::url(&self.socket, database)
+    }
+
+    /// The process id of the server.
+    pub fn server_id(&self) -> u32 {
+        self.server.id()
+    }
+
+    /// Shuts the server down and waits for it, as dropping does; close the connections first.
+    pub fn stop(self) {}
+}
+
+fn lock(dir: &Path) -> Result<File, PostgresError> {
+    let path = dir.join("lock");
+    let file = File::options()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .open(&path)
+        .map_err(PostgresError::io("open the lock", &path))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(PostgresError::InUse(path)),
+        Err(TryLockError::Error(error)) => Err(PostgresError::io("lock", &path)(error)),
+    }
+}
+
+/// The caller holds the lock of `dir`, which is canonical.
+fn launch(dir: &Path, profile: Profile) -> Result<(Server, PathBuf), PostgresError> {
+    let data = dir.join("data");
+    let account = Account::choose(&data)?;
+    account.check_enters(dir)?;
+    let programs = Places::of_environment().find(pinned(&data)?.map(|major| (data.as_path(), major)))?;
+    account.check_enters(programs.bin())?;
+    let socket = socket::prepare(dir, &account)?;
+    if data.exists() {
+        postmaster::end_left_over(&data, &programs, &account)?;
+    } else {
+        initdb(&programs, &account, &data, profile)?;
+    }
+    Ok((serve(&programs, &account, dir, profile, &socket)?, socket))
+}
+
+/// The major version that made `data`; `None` when there is none yet.
+fn pinned(data: &Path) -> Result<Option<u32>, PostgresError> {
+    if !data.exists() {
+        return Ok(None);
+    }
+    let file = data.join("PG_VERSION");
+    let text = fs::read_to_string(&file).map_err(PostgresError::io("read", &file))?;
+    let not_a_number = |_| std::io::Error::other("it holds no version number");
+    Ok(Some(text.trim().parse().map_err(not_a_number).map_err(PostgresError::io("read", &file))?))
+}
+
+/// Makes the cluster beside its place and renames it: an interrupted first start leaves nothing that looks whole.
+fn initdb(programs: &Programs, account: &Account, data: &Path, profile: Profile) -> Result<(), PostgresError> {
+    let new = data.with_extension("new");
+    remove(&new)?;
+    account.make_private_dir(&new).map_err(PostgresError::io("make the folder", &new))?;
+    let mut command = Command::new(programs.path("initdb"));
+    // Text is compared by bytes: the order never depends on a machine's libraries.
+    command.args(["--username", ROLE, "--auth=trust", "--encoding=UTF8", "--locale=C", "--no-instructions"]);
+    command.arg(match profile {
+        Profile::Durable => "--data-checksums",
+        Profile::Throwaway => "--no-sync",
+    });
+    command.arg("--pgdata").arg(&new).current_dir(&new).stdin(Stdio::null());
+    account.run(&mut command);
+    let output = command.output().map_err(PostgresError::io("run", &programs.path("initdb")))?;
+    if !output.status.success() {
+        let said = server::last_words(&String::from_utf8_lossy(&output.stderr));
+        let said = said.unwrap_or_else(|| format!("it ended with {}", output.status));
+        return Err(PostgresError::Initdb { data: data.to_owned(), said });
+    }
+    fs::rename(&new, data).map_err(PostgresError::io("put in its place", &new))
+}
+
+fn serve(
+    programs: &Programs,
+    account: &Account,
+    dir: &Path,
+    profile: Profile,
+    socket: &Path,
+) -> Result<Server, PostgresError> {
+    let log = dir.join("server.log");
+    // There is none at the first start.
+    fs::rename(&log, dir.join("server.log.old")).ok();
+    let started = Instant::now();
+    loop {
+        match Server::start(programs, account, &dir.join("data"), &settings(profile, socket), &log) {
+            Ok(server) => return Ok(server),
+            Err(Refusal::StillHeld(_)) if started.elapsed() < STILL_HELD_WITHIN => thread::sleep(STILL_HELD_POLL),
+            Err(Refusal::StillHeld(error) | Refusal::Final(error)) => return Err(error),
+        }
+    }
+}
+
+fn settings(profile: Profile, socket: &Path) -> Vec<String> {
+    let socket = format!("unix_socket_directories={}", quoted_in_list(socket));
+    let port = format!("port={}", socket::PORT);
+    let common = [
+        "listen_addresses=",
+        "unix_socket_permissions=0700",
+        "max_connections=200",
+        "timezone=UTC",
+        "log_timezone=UTC",
+        "log_checkpoints=off",
+        // Details of an error repeat values, and values are people's numbers.
+        "log_error_verbosity=terse",
+        "log_min_error_statement=panic",
+    ];
+    let own: &[&str] = match profile {
+        Profile::Durable => &["shared_buffers=128MB"],
+        Profile::Throwaway => &[
+            "shared_buffers=64MB",
+            "fsync=off",
+            "synchronous_commit=off",
+            "full_page_writes=off",
+            "autovacuum=off",
+            "wal_level=minimal",
+            "max_wal_senders=0",
+            "max_wal_size=256MB",
+        ],
+    };
+    let settings = common.iter().chain(own).map(|setting| (*setting).to_owned()).chain([socket, port]);
+    settings.flat_map(|setting| ["-c".to_owned(), setting]).collect()
+}
+
+/// The setting is a list with commas; a quoted entry may hold anything.
+fn quoted_in_list(path: &Path) -> String {
+    format!("\"{}\"", path.display().to_string().replace('"', "\"\""))
+}
+
+fn remove(dir: &Path) -> Result<(), PostgresError> {
+    match fs::remove_dir_all(dir) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(PostgresError::io("remove", dir)(error)),
+        _ => Ok(()),
+    }
+}

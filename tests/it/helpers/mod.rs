@@ -1,0 +1,3 @@
+//! What several features' tests share.
+
+pub mod database;

@@ -1,0 +1,332 @@
+//! The private cluster: started, found running, killed in every way, and refused where it must be.
+//!
+//! Some tests need the service as a process of its own, to kill it: they run this test binary again, with the one
+//! "test" [`service`], which does nothing in an ordinary run.
+
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::os::unix::fs::{PermissionsExt, chown, symlink};
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use otpost::postgres::{Cluster, PostgresError, Profile, ensure_database};
+use rustix::process::{Pid, Signal, kill_process};
+use sqlx::{Connection, PgConnection};
+
+use crate::helpers::database::cluster_base;
+
+const DIRECTORY: &str = "OTPOST_TEST_CLUSTER";
+const NOBODY: u32 = 65534;
+
+/// A directory for clusters, removed at the end.
+struct Scratch(PathBuf);
+
+impl Scratch {
+    fn new(name: &str) -> Self {
+        // Of runs that were killed: named after a process that is no more.
+        for old in fs::read_dir(cluster_base()).unwrap().flatten() {
+            let process = old.file_name().to_str().and_then(|name| name.rsplit_once('.')?.1.parse().ok());
+            if process.is_some_and(has_ended) {
+                fs::remove_dir_all(old.path()).ok();
+            }
+        }
+        let dir = cluster_base().join(format!("{name}.{}", std::process::id()));
+        fs::create_dir_all(&dir).unwrap();
+        Self(dir)
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        fs::remove_dir_all(&self.0).ok();
+    }
+}
+
+/// The service of some tests: starts the cluster in the directory that it is given and waits to be killed.
+#[test]
+fn service() {
+    let Some(dir) = std::env::var_os(DIRECTORY) else { return };
+    match Cluster::start(Path::new(&dir), Profile::Durable) {
+        Ok(cluster) => {
+            println!("\nready {} {}", cluster.server_id(), cluster.url("postgres"));
+            loop {
+                std::thread::park();
+            }
+        }
+        Err(error) => println!("\nrefused {error}"),
+    }
+}
+
+fn run_service(dir: &Path, change: impl FnOnce(&mut Command)) -> (Child, String) {
+    run_service_of(&std::env::current_exe().unwrap(), dir, change)
+}
+
+fn run_service_of(binary: &Path, dir: &Path, change: impl FnOnce(&mut Command)) -> (Child, String) {
+    let mut command = Command::new(binary);
+    command.args(["--exact", "postgres::service", "--nocapture", "--test-threads=1"]).env(DIRECTORY, dir);
+    change(command.stdout(Stdio::piped()));
+    let mut child = command.spawn().unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map_while(Result::ok);
+    let said = lines.find(|line| line.starts_with("ready ") || line.starts_with("refused "));
+    std::thread::spawn(move || lines.for_each(drop));
+    (child, said.expect("the service says how it went"))
+}
+
+fn server_of(said: &str) -> u32 {
+    let words: Vec<&str> = said.split(' ').collect();
+    assert_eq!(words[0], "ready", "{said}");
+    words[1].parse().unwrap()
+}
+
+fn kill(id: u32) {
+    kill_process(Pid::from_raw(id.try_into().unwrap()).unwrap(), Signal::KILL).unwrap();
+}
+
+/// A zombie counts: whoever inherited it may be slow to reap.
+fn has_ended(id: u32) -> bool {
+    fs::read_to_string(format!("/proc/{id}/stat")).map_or(true, |stat| stat.contains(") Z "))
+}
+
+fn wait_until(what: &str, condition: impl Fn() -> bool) {
+    let started = Instant::now();
+    while !condition() {
+        assert!(started.elapsed() < Duration::from_secs(20), "not within 20 s: {what}");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+async fn run(cluster: &Cluster, statement: &'static str) -> Option<String> {
+    let mut connection = PgConnection::connect(&cluster.url("postgres")).await.unwrap();
+    let answer = sqlx::query_scalar(statement).fetch_optional(&mut connection).await.unwrap();
+    connection.close().await.unwrap();
+    answer
+}
+
+#[tokio::test]
+async fn cluster_starts_cold_then_warm_and_keeps_its_rows() {
+    let scratch = Scratch::new("warm");
+    let started = Instant::now();
+    let cluster = Cluster::start(&scratch.0, Profile::Durable).unwrap();
+    let cold = started.elapsed();
+    run(&cluster, "create table kept as select 'a'::text as word").await;
+    assert_eq!(run(&cluster, "show fsync").await.as_deref(), Some("on"));
+    assert_eq!(run(&cluster, "show data_checksums").await.as_deref(), Some("on"));
+    assert_eq!(run(&cluster, "show listen_addresses").await.as_deref(), Some(""));
+    let server = cluster.server_id();
+    let started = Instant::now();
+    cluster.stop();
+    let stop = started.elapsed();
+    assert!(has_ended(server));
+
+    let started = Instant::now();
+    let cluster = Cluster::start(&scratch.0, Profile::Durable).unwrap();
+    println!("cold {cold:?}, stop {stop:?}, warm {:?}", started.elapsed());
+    assert_eq!(run(&cluster, "select word from kept").await.as_deref(), Some("a"));
+}
+
+#[tokio::test]
+async fn two_clusters_run_side_by_side() {
+    let scratch = Scratch::new("two");
+    let one = Cluster::start(&scratch.0.join("one"), Profile::Throwaway).unwrap();
+    let other = Cluster::start(&scratch.0.join("other"), Profile::Throwaway).unwrap();
+    run(&one, "create table here (id int)").await;
+    assert_eq!(run(&other, "select relname::text from pg_class where relname = 'here'").await, None);
+}
+
+#[test]
+fn second_process_is_refused_and_told_the_lock() {
+    let scratch = Scratch::new("second");
+    let _cluster = Cluster::start(&scratch.0, Profile::Throwaway).unwrap();
+    let Err(refused) = Cluster::start(&scratch.0, Profile::Throwaway) else { panic!("both run") };
+    assert!(matches!(refused, PostgresError::InUse(_)));
+    let (mut child, said) = run_service(&scratch.0, |_| {});
+    child.wait().unwrap();
+    assert!(said.contains("another otpost process") && said.contains("/lock"), "{said}");
+}
+
+#[tokio::test]
+async fn killed_server_is_revived_at_the_same_address() {
+    let scratch = Scratch::new("killed-server");
+    let mut cluster = Cluster::start(&scratch.0, Profile::Durable).unwrap();
+    run(&cluster, "create table kept as select 'a'::text as word").await;
+    let (server, url) = (cluster.server_id(), cluster.url("postgres"));
+    assert!(!cluster.revive().unwrap());
+    // A backend that computes does not notice that its server is gone, and holds the directory until it is done.
+    let mut busy = PgConnection::connect(&url).await.unwrap();
+    let busy = tokio::spawn(async move {
+        sqlx::query("select count(*) from generate_series(1, 10000000)").execute(&mut busy).await
+    });
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    let killed = Instant::now();
+    kill(server);
+    wait_until("the server is gone", || has_ended(server));
+    assert!(cluster.revive().unwrap());
+    println!("revived after {:?}", killed.elapsed());
+    busy.await.unwrap().ok();
+    assert_eq!(cluster.url("postgres"), url);
+    assert_eq!(run(&cluster, "select word from kept").await.as_deref(), Some("a"));
+
+    kill(cluster.server_id());
+    drop(cluster);
+    let cluster = Cluster::start(&scratch.0, Profile::Durable).unwrap();
+    assert_eq!(run(&cluster, "select word from kept").await.as_deref(), Some("a"));
+}
+
+#[tokio::test]
+async fn killed_service_takes_its_server_along() {
+    let scratch = Scratch::new("killed-service");
+    let (mut child, said) = run_service(&scratch.0, |_| {});
+    let server = server_of(&said);
+    child.kill().unwrap();
+    child.wait().unwrap();
+    wait_until("the kernel has stopped the server", || has_ended(server));
+    assert!(run(&Cluster::start(&scratch.0, Profile::Durable).unwrap(), "select 'a'::text").await.is_some());
+}
+
+/// The server's process may then stay a zombie for a while: whoever inherits it is slow to reap here.
+#[tokio::test]
+async fn service_and_server_killed_together_come_back() {
+    let scratch = Scratch::new("killed-both");
+    let (mut child, said) = run_service(&scratch.0, |_| {});
+    kill(server_of(&said));
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert!(run(&Cluster::start(&scratch.0, Profile::Durable).unwrap(), "select 'a'::text").await.is_some());
+}
+
+/// Without setpriv and a shell the server survives a killed service; the next start ends it and starts its own.
+#[tokio::test]
+async fn orphaned_server_is_ended_by_the_next_start() {
+    let scratch = Scratch::new("orphan");
+    let (mut child, said) = run_service(&scratch.0, |command| {
+        command.env("PATH", "").env("OTPOST_PG_BIN", programs());
+    });
+    let orphan = server_of(&said);
+    child.kill().unwrap();
+    child.wait().unwrap();
+    std::thread::sleep(Duration::from_millis(200));
+    assert!(!has_ended(orphan), "it was not an orphan");
+    let cluster = Cluster::start(&scratch.0, Profile::Durable).unwrap();
+    assert!(has_ended(orphan));
+    assert!(run(&cluster, "select 'a'::text").await.is_some());
+}
+
+#[test]
+fn shell_ties_the_server_where_setpriv_is_missing() {
+    let scratch = Scratch::new("shell");
+    let path = scratch.0.join("path");
+    fs::create_dir(&path).unwrap();
+    symlink("/bin/sh", path.join("sh")).unwrap();
+    let (mut child, said) = run_service(&scratch.0.join("cluster"), |command| {
+        command.env("PATH", &path).env("OTPOST_PG_BIN", programs());
+    });
+    let server = server_of(&said);
+    child.kill().unwrap();
+    child.wait().unwrap();
+    wait_until("the shell has stopped the server", || has_ended(server));
+}
+
+/// After a restart of a container the process ids begin anew, and the old server's may be anybody's.
+#[tokio::test]
+async fn process_id_of_a_stranger_is_not_a_server() {
+    let scratch = Scratch::new("stranger");
+    Cluster::start(&scratch.0, Profile::Durable).unwrap().stop();
+    let stranger = Command::new("sleep").arg("60").spawn().unwrap();
+    let file = scratch.0.join("data/postmaster.pid");
+    fs::write(&file, format!("{}\n{}\n1\n5432\n\n\n\n", stranger.id(), scratch.0.join("data").display())).unwrap();
+    let cluster = Cluster::start(&scratch.0, Profile::Durable);
+    assert!(!has_ended(stranger.id()), "a stranger was killed");
+    kill(stranger.id());
+    { stranger }.wait().unwrap();
+    assert!(run(&cluster.unwrap(), "select 'a'::text").await.is_some());
+}
+
+#[tokio::test]
+async fn deep_directory_gets_a_short_socket() {
+    let scratch = Scratch::new("deep");
+    let deep = scratch.0.join("a folder's \"name\", long".repeat(2)).join("x".repeat(60));
+    let cluster = Cluster::start(&deep, Profile::Throwaway).unwrap();
+    assert!(run(&cluster, "select 'a'::text").await.is_some());
+    // The same kind of name, short enough.
+    let odd = scratch.0.join("a, \"b\" & c");
+    assert!(run(&Cluster::start(&odd, Profile::Throwaway).unwrap(), "select 'a'::text").await.is_some());
+}
+
+#[test]
+fn missing_programs_are_named() {
+    let scratch = Scratch::new("missing");
+    let (mut child, said) = run_service(&scratch.0.join("cluster"), |command| {
+        command.env("PATH", "").env("OTPOST_PG_BIN", &scratch.0);
+    });
+    child.wait().unwrap();
+    assert!(said.contains("OTPOST_PG_BIN is") && said.contains("package `postgresql`"), "{said}");
+}
+
+#[test]
+fn other_major_version_is_named() {
+    let scratch = Scratch::new("major");
+    let data = scratch.0.join("data");
+    fs::create_dir(&data).unwrap();
+    fs::write(data.join("PG_VERSION"), "11\n").unwrap();
+    let Err(refused) = Cluster::start(&scratch.0, Profile::Durable) else { panic!("opened") };
+    assert!(refused.to_string().contains("made by PostgreSQL 11"), "{refused}");
+    Cluster::start(&scratch.0, Profile::Throwaway).unwrap();
+}
+
+#[test]
+fn directory_closed_to_the_server_is_named() {
+    if !rustix::process::geteuid().is_root() {
+        return;
+    }
+    let scratch = Scratch::new("closed");
+    fs::set_permissions(&scratch.0, fs::Permissions::from_mode(0o700)).unwrap();
+    let Err(refused) = Cluster::start(&scratch.0.join("below"), Profile::Durable) else { panic!("opened") };
+    let said = refused.to_string();
+    assert!(said.contains("cannot enter") && said.contains(&*scratch.0.to_string_lossy()), "{said}");
+}
+
+#[test]
+fn ordinary_user_runs_it_too() {
+    if !rustix::process::geteuid().is_root() {
+        return;
+    }
+    let scratch = Scratch::new("ordinary");
+    let dir = scratch.0.join("theirs");
+    fs::create_dir(&dir).unwrap();
+    chown(&dir, Some(NOBODY), Some(NOBODY)).unwrap();
+    // In a checkout below /root that user cannot even run this binary; a copy it can.
+    let copy = scratch.0.join("it");
+    fs::copy(std::env::current_exe().unwrap(), &copy).unwrap();
+    let (mut child, said) = run_service_of(&copy, &dir, |command| {
+        command.uid(NOBODY).gid(NOBODY).current_dir("/");
+    });
+    let server = server_of(&said);
+    child.kill().unwrap();
+    child.wait().unwrap();
+    wait_until("the kernel has stopped the server", || has_ended(server));
+}
+
+#[tokio::test]
+async fn database_is_made_once_by_many() {
+    let scratch = Scratch::new("ensure");
+    let cluster = Cluster::start(&scratch.0, Profile::Throwaway).unwrap();
+    let admin = cluster.url("postgres");
+    let all = (0..8).map(|_| ensure_database(&admin, "otpost \"quoted\""));
+    for made in futures_util::future::join_all(all).await {
+        made.unwrap();
+    }
+    let mut connection = PgConnection::connect(&cluster.url("otpost \"quoted\"")).await.unwrap();
+    connection.ping().await.unwrap();
+}
+
+/// Some folder of server programs, for a service without `PATH`.
+fn programs() -> PathBuf {
+    if let Some(named) = std::env::var_os("OTPOST_PG_BIN").filter(|named| !named.is_empty()) {
+        return named.into();
+    }
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/scripts/postgres.sh");
+    let found = Command::new(script).env_remove("DATABASE_URL").output().unwrap();
+    String::from_utf8(found.stdout).unwrap().trim_end().into()
+}
