@@ -1,0 +1,204 @@
+//! Accepts a message: checks it against the purposes and the route, and stores it with its first attempt.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+use sqlx::PgPool;
+
+use crate::clock::Clock;
+use crate::domain::attempt::{Attempt, Reason, State};
+use crate::domain::channel::Channel;
+use crate::domain::code::Code;
+use crate::domain::code_keys::CodeKeys;
+use crate::domain::ids::{Bucket, MessageId};
+use crate::domain::message::{Message, Outcome};
+use crate::domain::phone::Phone;
+use crate::domain::route::{Route, RouteError, Step};
+use crate::services::message_view;
+use crate::services::randomness;
+use crate::services::transitions::WakeSender;
+use crate::store::StoreError;
+use crate::store::idempotency_keys::{self, Claim};
+use crate::store::messages::{self, Labels, StoredMessage};
+
+/// Longest and shortest life that an app may ask for, in seconds (NIST SP 800-63B-4: at most ten minutes).
+pub const VALID_FOR_S: std::ops::RangeInclusive<i32> = 105..=600;
+
+/// What a purpose decides where the request does not.
+#[derive(Clone, Debug)]
+pub struct PurposeDefaults {
+    pub valid_for_s: i32,
+    pub code_length: u8,
+    pub replace_after_s: i16,
+}
+
+#[derive(Clone)]
+pub struct AcceptMessage {
+    pub pool: PgPool,
+    pub clock: Clock,
+    pub keys: CodeKeys,
+    pub purposes: BTreeMap<String, PurposeDefaults>,
+    pub steps: Vec<Step>,
+    /// Wrong codes before a message is exhausted.
+    pub max_tries: i16,
+    pub wake_sender: WakeSender,
+}
+
+/// What an app asks for.
+#[derive(Debug)]
+pub struct NewMessage {
+    pub to: Phone,
+    pub purpose: String,
+    pub code: Option<Code>,
+    pub code_length: Option<u8>,
+    pub locale: Option<String>,
+    pub channel: Option<Channel>,
+    pub replace_after_s: Option<i16>,
+    pub valid_for_s: Option<i32>,
+    pub reference: Option<String>,
+    pub metadata: Option<Value>,
+    pub client: Option<Value>,
+}
+
+/// A repeatable request: the client's key, and the body that it stands for.
+#[derive(Debug)]
+pub struct IdempotencyKey<'a> {
+    pub key: &'a str,
+    pub body: &'a [u8],
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum AcceptError {
+    #[error("{field}: {reason}")]
+    Field { field: &'static str, reason: String },
+    #[error("the idempotency key was used with another body")]
+    OtherBody,
+    #[error("cannot store the message")]
+    Store(#[from] StoreError),
+}
+
+/// The answer, and whether it is the one that a former request got.
+#[derive(Debug)]
+pub struct Accepted {
+    pub id: MessageId,
+    pub answer: Value,
+    pub repeated: bool,
+}
+
+impl AcceptMessage {
+    /// # Errors
+    /// See [`AcceptError`]; nothing is stored then.
+    pub async fn run(
+        &self,
+        app: &str,
+        new: NewMessage,
+        repeatable: Option<IdempotencyKey<'_>>,
+    ) -> Result<Accepted, AcceptError> {
+        let mut stored = self.plan(app, new)?;
+        let mut answer = message_view::view(&stored);
+        let mut repeated = false;
+        if let Some(IdempotencyKey { key, body }) = repeatable {
+            let fingerprint = self.keys.fingerprint(body);
+            let claim = Claim { body: fingerprint, message: stored.message.id, answer: answer.clone() };
+            if let Some(first) =
+                idempotency_keys::claim(&self.pool, app, key, &claim, stored.message.created_at).await?
+            {
+                if !self.keys.is_same_body(&first.body, body) {
+                    return Err(AcceptError::OtherBody);
+                }
+                // The first request may have died between its claim and its message: then this one stores it.
+                if messages::find(&self.pool, app, first.message).await?.is_some() {
+                    return Ok(Accepted { id: first.message, answer: first.answer, repeated: true });
+                }
+                let created_at = first.message.created_at();
+                if created_at + (stored.message.expires_at - stored.message.created_at) <= self.clock.now() {
+                    return Ok(Accepted { id: first.message, answer: first.answer, repeated: true });
+                }
+                stored = self.renamed(stored, first.message)?;
+                answer = first.answer;
+                repeated = true;
+            }
+        }
+        messages::insert(&self.pool, &stored).await?;
+        self.wake_sender.notify_one();
+        Ok(Accepted { id: stored.message.id, answer, repeated })
+    }
+
+    fn plan(&self, app: &str, new: NewMessage) -> Result<StoredMessage, AcceptError> {
+        let field = |field, reason: String| AcceptError::Field { field, reason };
+        let Some(purpose) = self.purposes.get(&new.purpose) else {
+            let known: Vec<&str> = self.purposes.keys().map(String::as_str).collect();
+            return Err(field("purpose", format!("is not known; there are {}", known.join(", "))));
+        };
+        let valid_for_s = new.valid_for_s.unwrap_or(purpose.valid_for_s);
+        if !VALID_FOR_S.contains(&valid_for_s) {
+            let (least, most) = (VALID_FOR_S.start(), VALID_FOR_S.end());
+            return Err(field("valid_for_s", format!("must be {least} to {most} seconds")));
+        }
+        let code = match (new.code, new.code_length) {
+            (Some(code), Some(length)) if i16::from(length) != code.length() => {
+                return Err(field("code_length", "does not fit the code that is given; leave it out".to_owned()));
+            }
+            (Some(code), _) => code,
+            (None, length) => Code::generate(length.unwrap_or(purpose.code_length), randomness::word),
+        };
+        let (steps, why) = self.choose(new.channel).ok_or_else(|| {
+            field("channel", "no account sends on this channel; leave it out to use the configured route".to_owned())
+        })?;
+        let replace_after_s = new.replace_after_s.unwrap_or(purpose.replace_after_s);
+        let route = Route::new(steps, replace_after_s, valid_for_s, why).map_err(|error| match error {
+            RouteError::ReplaceAfter | RouteError::Empty => field("replace_after_s", error.to_string()),
+            RouteError::ValidTooShort => field("valid_for_s", error.to_string()),
+        })?;
+        // To the microsecond, as Postgres keeps it.
+        let now = self.clock.now();
+        let id = MessageId::new(now, Bucket::of(&new.to), randomness::bytes());
+        let first = &route.steps()[0];
+        let message = Message {
+            id,
+            app: app.to_owned(),
+            state: State::Accepted,
+            outcome: Outcome::Pending,
+            created_at: now,
+            expires_at: now + chrono::TimeDelta::seconds(i64::from(valid_for_s)),
+            settled_at: None,
+            delivery_inferred: false,
+            wrong_tries: 0,
+            max_tries: self.max_tries,
+            code: self.keys.protect(app, id, &code, randomness::bytes()),
+            attempts: vec![Attempt::planned(1, 0, first.channel, &first.account, Reason::First, now)],
+            route,
+        };
+        let labels = Labels {
+            purpose: new.purpose,
+            locale: new.locale,
+            reference: new.reference,
+            metadata: new.metadata,
+            client: new.client,
+        };
+        Ok(StoredMessage { message, recipient: new.to, labels, code_length: code.length() })
+    }
+
+    /// The configured steps, with those on the wanted channel first. `None` when no step is on it.
+    fn choose(&self, channel: Option<Channel>) -> Option<(Vec<Step>, String)> {
+        let Some(channel) = channel else { return Some((self.steps.clone(), "the configured route".to_owned())) };
+        let (mut steps, others): (Vec<Step>, Vec<Step>) =
+            self.steps.iter().cloned().partition(|step| step.channel == channel);
+        if steps.is_empty() {
+            return None;
+        }
+        steps.extend(others);
+        Some((steps, format!("{channel} first, as the request asked")))
+    }
+
+    /// The same message under the name that was promised earlier. Its code is bound to the name, so it is protected anew.
+    fn renamed(&self, mut stored: StoredMessage, id: MessageId) -> Result<StoredMessage, AcceptError> {
+        let message = &mut stored.message;
+        let sealed = message.code.sealed.as_deref().unwrap_or_default();
+        let code = self.keys.reveal(message.code.key_id, sealed, &message.app, message.id);
+        let code = code.map_err(|error| StoreError::Corrupt { what: error.to_string() })?;
+        message.code = self.keys.protect(&message.app, id, &code, randomness::bytes());
+        message.id = id;
+        Ok(stored)
+    }
+}
