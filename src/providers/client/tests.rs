@@ -231,7 +231,7 @@ async fn a_redirect_is_an_answer_and_is_not_followed() {
 }
 
 #[tokio::test]
-async fn a_kept_connection_is_used_again_and_its_idle_close_costs_no_message() {
+async fn a_kept_connection_is_used_again_and_its_idle_close_is_told_honestly() {
     const OK: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}";
     let requests = Arc::new(AtomicUsize::new(0));
     let counter = Arc::clone(&requests);
@@ -248,21 +248,21 @@ async fn a_kept_connection_is_used_again_and_its_idle_close_costs_no_message() {
     })
     .await;
     let client = client();
-    let mut answered = 0;
-    for round in 0..10 {
+    let (mut answered, mut maybe) = (0, 0);
+    for round in 0..200 {
         match post(&client, at).await.sent {
             Sent::Reply { status: 200, .. } => answered += 1,
-            // Closed just as it was taken: honest either way, but never both sent and called not sent.
-            Sent::NotSent("closed") | Sent::MaybeSent("closed") => {}
+            // The close crossed the request.
+            Sent::MaybeSent("closed") => maybe += 1,
+            Sent::NotSent("closed") => {}
             other => panic!("{round}: {other:?}"),
         }
-        if round % 2 == 1 {
-            // Time for the close to arrive.
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
+        // From "the close cannot have arrived" to "it has for long".
+        tokio::time::sleep(Duration::from_millis(round % 4)).await;
     }
-    assert_eq!(answered, requests.load(Ordering::SeqCst));
-    assert!(answered >= 6 && connections.load(Ordering::SeqCst) < 10, "{answered} {connections:?}");
+    let read = requests.load(Ordering::SeqCst);
+    assert!((answered..=answered + maybe).contains(&read), "{read} read, {answered} answered, {maybe} may be sent");
+    assert!(answered >= 100 && connections.load(Ordering::SeqCst) < 200, "{answered} {connections:?}");
 }
 
 #[tokio::test]
