@@ -12,6 +12,7 @@ use http_body::{Body, Frame, SizeHint};
 use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
 use reqwest::{Response, Url};
 use tokio::time::Instant;
+use tracing::field::Empty;
 use zeroize::Zeroizing;
 
 use crate::domain::secret::Secret;
@@ -19,6 +20,9 @@ use crate::providers::Call;
 
 /// The whole of a call must stay under this: leases and replacement deadlines are made for it.
 pub const MAX_TOTAL_TIMEOUT: Duration = Duration::from_secs(15);
+
+/// Far beyond any code's life, and small enough to be added to any instant.
+pub const MAX_RETRY_AFTER: Duration = Duration::from_hours(24);
 
 #[derive(Clone, Debug)]
 pub struct ClientSettings {
@@ -127,10 +131,13 @@ impl Client {
 
     /// One POST. `provider` and `account` are for the span only. Dropping the future leaves it open whether the request
     /// was written.
-    #[tracing::instrument(name = "provider.call", skip_all, fields(provider, account = account, host))]
+    #[tracing::instrument(
+        name = "provider.call",
+        skip_all,
+        fields(provider = provider, account = account, host = Empty, status = Empty, unanswered = Empty)
+    )]
     pub async fn send(&self, provider: &str, account: &str, call: Call) -> Exchange {
         let span = tracing::Span::current();
-        span.record("provider", provider);
         let handed_over = Arc::new(OnceLock::new());
         let sent = match prepare(&call) {
             Ok((url, headers)) => {
@@ -144,6 +151,10 @@ impl Client {
                 }
             }
             Err(reason) => Sent::NotSent(reason),
+        };
+        match &sent {
+            Sent::Reply { status, .. } => span.record("status", status),
+            Sent::NotSent(reason) | Sent::MaybeSent(reason) => span.record("unanswered", reason),
         };
         Exchange { started: handed_over.get().copied().unwrap_or_else(Instant::now), sent }
     }
@@ -223,10 +234,10 @@ fn is_refused(error: &reqwest::Error) -> bool {
     false
 }
 
-/// The other form, a date, is not used by the providers that we know.
+/// At most [`MAX_RETRY_AFTER`]. The other form, a date, is not used by the providers that we know.
 fn seconds(value: &HeaderValue) -> Option<Duration> {
-    let seconds: u32 = value.to_str().ok()?.trim().parse().ok()?;
-    Some(Duration::from_secs(seconds.into()))
+    let seconds = value.to_str().ok()?.trim().parse().ok()?;
+    Some(Duration::from_secs(seconds).min(MAX_RETRY_AFTER))
 }
 
 /// A body in one piece, wiped when it is dropped, that notes when the connection took it.

@@ -14,7 +14,7 @@ use crate::providers::signature::sign_hex;
 use crate::providers::{Callback, Provider, Receipts, Reply, SendOutcome, Unreadable, Verified};
 
 /// Mutants of each body; raised by hand for a long run.
-const MUTANTS: usize = 1_500;
+const MUTANTS: usize = 1_000;
 
 /// SplitMix64: the same mutants in every run.
 struct Random(u64);

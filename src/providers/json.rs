@@ -9,7 +9,7 @@ use serde_json::value::RawValue;
 use zeroize::Zeroizing;
 
 use crate::domain::receipt::Failure;
-use crate::providers::{Receipts, Unreadable};
+use crate::providers::Unreadable;
 
 /// Longest provider message id that we keep, in bytes. Meta's, the longest known, have about 80.
 pub const MAX_PROVIDER_MESSAGE_ID: usize = 256;
@@ -99,13 +99,6 @@ pub fn read<'a, T: Deserialize<'a>>(bytes: &'a [u8], what: &str) -> Result<T, Un
         };
         Unreadable { reason: format!("{what}: {kind} at line {} column {}", e.line(), e.column()) }
     })
-}
-
-impl Receipts {
-    /// Puts one item aside with its own bytes.
-    pub(in crate::providers) fn put_aside(&mut self, reason: impl Into<String>, item: &[u8]) {
-        self.unreadable.push((reason.into(), item.to_owned()));
-    }
 }
 
 #[cfg(test)]

@@ -212,3 +212,10 @@ pub struct Receipts {
     /// Statuses that we do not know, as the provider writes them: counted, not refused.
     pub unknown_statuses: Vec<String>,
 }
+
+impl Receipts {
+    /// Puts one item aside with its own bytes.
+    pub(in crate::providers) fn put_aside(&mut self, reason: impl Into<String>, item: &[u8]) {
+        self.unreadable.push((reason.into(), item.to_owned()));
+    }
+}

@@ -11,8 +11,8 @@ use super::*;
 
 fn client() -> Client {
     let settings = ClientSettings {
-        connect_timeout: Duration::from_millis(400),
-        total_timeout: Duration::from_millis(800),
+        connect_timeout: Duration::from_secs(1),
+        total_timeout: Duration::from_secs(2),
         ..ClientSettings::default()
     };
     Client::new(&settings).unwrap()
@@ -151,7 +151,7 @@ async fn a_name_that_does_not_resolve_is_certainly_not_sent() {
 async fn tls_that_fails_or_hangs_is_certainly_not_sent() {
     let (plain, _, _) = server(|socket| async move { write(&socket, b"HTTP/1.1 400 no\r\n\r\n").await }).await;
     let (silent, _, _) = server(|socket| async move {
-        tokio::time::sleep(Duration::from_secs(5)).await;
+        tokio::time::sleep(Duration::from_secs(10)).await;
         drop(socket);
     })
     .await;
@@ -190,14 +190,14 @@ async fn a_reset_after_the_request_was_read_may_be_sent_and_is_not_repeated() {
 async fn silence_after_the_request_was_read_may_be_sent() {
     let (at, _, _) = server(|socket| async move {
         read_request(&socket).await;
-        tokio::time::sleep(Duration::from_secs(5)).await;
+        tokio::time::sleep(Duration::from_secs(10)).await;
     })
     .await;
     let before = Instant::now();
     let exchange = post(&client(), at).await;
     assert_eq!(maybe_sent(&exchange), "timeout");
-    assert!(before.elapsed() < Duration::from_secs(3));
-    assert!(exchange.started.duration_since(before) < Duration::from_millis(500));
+    assert!(before.elapsed() < Duration::from_secs(5));
+    assert!(exchange.started.duration_since(before) < Duration::from_secs(1));
 }
 
 #[tokio::test]
@@ -208,7 +208,7 @@ async fn an_answer_cut_off_or_stalled_or_endless_is_none() {
     let (stalled, _, _) = server(|socket| async move {
         read_request(&socket).await;
         write(&socket, b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{").await;
-        tokio::time::sleep(Duration::from_secs(5)).await;
+        tokio::time::sleep(Duration::from_secs(10)).await;
     })
     .await;
     assert_eq!(maybe_sent(&post(&client(), stalled).await), "timeout");
@@ -222,14 +222,16 @@ async fn an_answer_cut_off_or_stalled_or_endless_is_none() {
 #[tokio::test]
 async fn a_redirect_is_an_answer_and_is_not_followed() {
     let (elsewhere, followed, _) = server(|socket| async move { drop(socket) }).await;
-    let redirect = format!("HTTP/1.1 307 Moved\r\nLocation: http://{elsewhere}/\r\nContent-Length: 0\r\n\r\n");
-    let at = answering(redirect.into_bytes()).await;
-    let Sent::Reply { status, .. } = post(&client(), at).await.sent else { panic!("not an answer") };
-    assert_eq!((status, followed.load(Ordering::SeqCst)), (307, 0));
+    for status in [301, 302, 303, 307, 308] {
+        let redirect = format!("HTTP/1.1 {status} Moved\r\nLocation: http://{elsewhere}/\r\nContent-Length: 0\r\n\r\n");
+        let at = answering(redirect.into_bytes()).await;
+        let Sent::Reply { status: given, .. } = post(&client(), at).await.sent else { panic!("not an answer") };
+        assert_eq!((given, followed.load(Ordering::SeqCst)), (status, 0));
+    }
 }
 
 #[tokio::test]
-async fn a_kept_connection_is_used_again_and_its_idle_close_costs_no_message() {
+async fn a_kept_connection_is_used_again_and_its_idle_close_is_told_honestly() {
     const OK: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}";
     let requests = Arc::new(AtomicUsize::new(0));
     let counter = Arc::clone(&requests);
@@ -246,21 +248,21 @@ async fn a_kept_connection_is_used_again_and_its_idle_close_costs_no_message() {
     })
     .await;
     let client = client();
-    let mut answered = 0;
-    for round in 0..10 {
+    let (mut answered, mut maybe) = (0, 0);
+    for round in 0..200 {
         match post(&client, at).await.sent {
             Sent::Reply { status: 200, .. } => answered += 1,
-            // Closed just as it was taken: honest either way, but never both sent and called not sent.
-            Sent::NotSent("closed") | Sent::MaybeSent("closed") => {}
+            // The close crossed the request.
+            Sent::MaybeSent("closed") => maybe += 1,
+            Sent::NotSent("closed") => {}
             other => panic!("{round}: {other:?}"),
         }
-        if round % 2 == 1 {
-            // Time for the close to arrive.
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
+        // From "the close cannot have arrived" to "it has for long".
+        tokio::time::sleep(Duration::from_millis(round % 4)).await;
     }
-    assert_eq!(answered, requests.load(Ordering::SeqCst));
-    assert!(answered >= 6 && connections.load(Ordering::SeqCst) < 10, "{answered} {connections:?}");
+    let read = requests.load(Ordering::SeqCst);
+    assert!((answered..=answered + maybe).contains(&read), "{read} read, {answered} answered, {maybe} may be sent");
+    assert!(answered >= 100 && connections.load(Ordering::SeqCst) < 200, "{answered} {connections:?}");
 }
 
 #[tokio::test]
@@ -286,4 +288,45 @@ fn timeouts_that_outlive_a_lease_are_refused() {
     }
     let proxy = ClientSettings { proxy: Some(Secret::new("::not a proxy")), ..ClientSettings::default() };
     assert!(matches!(Client::new(&proxy), Err(ClientError::Proxy)));
+}
+
+/// Everything that any crate says at any level, on this thread.
+#[derive(Clone, Default)]
+struct Log(Arc<std::sync::Mutex<Vec<u8>>>);
+
+impl std::io::Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn a_trace_names_provider_and_host_and_neither_code_nor_key_nor_query() {
+    let log = Log::default();
+    let writer = log.clone();
+    let subscriber = tracing_subscriber::fmt()
+        .with_max_level(tracing::Level::TRACE)
+        .with_span_events(tracing_subscriber::fmt::format::FmtSpan::FULL)
+        .with_writer(move || writer.clone())
+        .finish();
+    // With one subscriber alone, tracing asks whichever thread meets a span first, and the other tests' have none: the
+    // span would be off for good. With two it asks both.
+    let _second = tracing::Dispatch::new(tracing_subscriber::registry());
+    let _guard = tracing::subscriber::set_default(subscriber);
+    let at = answering(b"HTTP/1.1 200 OK\r\nContent-Length: 17\r\n\r\n{\"code\":\"493817\"}".to_vec()).await;
+    let mut call = call(format!("http://{at}/v1/send?token=t0psecret"));
+    call.headers = vec![("authorization", Secret::new("Bearer hunter2"))];
+    let exchange = client().send("meta", "meta-main", call).await;
+    let said = format!("{exchange:?} {}", String::from_utf8_lossy(&log.0.lock().unwrap()));
+    for expected in ["provider.call", "meta-main", "127.0.0.1", "status"] {
+        assert!(said.contains(expected), "{expected} in {said}");
+    }
+    for secret in ["493817", "hunter2", "t0psecret"] {
+        assert!(!said.contains(secret), "{said}");
+    }
 }
