@@ -240,6 +240,9 @@ impl Book {
     pub(crate) fn wait_for_sms(&self, waiting: Waiting) {
         let phone = Arc::clone(&waiting.key.phone);
         if let Some(page) = self.shard(&phone).pages.get_mut(&phone) {
+            if page.waiting.len() == LOOK_BACK {
+                page.waiting.remove(0);
+            }
             page.waiting.push(waiting);
         }
     }
@@ -265,7 +268,8 @@ impl Book {
         message.handset_at = Some(at);
         let (code, seq) = (message.code.clone(), message.seq);
         Some(page.messages.iter().rev().take(LOOK_BACK).any(|other| {
-            other.seq != seq && other.channel == channel && other.handset_at.is_some() && other.code == code
+            let same_code = code.is_some() && other.code == code;
+            other.seq != seq && other.channel == channel && other.handset_at.is_some() && same_code
         }))
     }
 

@@ -147,11 +147,7 @@ async fn give_fate(world: Shared, end: Path<String>, body: Bytes) -> HttpRespons
 }
 
 async fn take_fate(world: Shared, end: Path<String>) -> HttpResponse {
-    if lock(&world.fates).remove(&end) {
-        HttpResponse::NoContent().finish()
-    } else {
-        HttpResponse::NotFound().finish()
-    }
+    if lock(&world.fates).remove(&end) { HttpResponse::NoContent().finish() } else { HttpResponse::NotFound().finish() }
 }
 
 async fn laws(world: Shared) -> impl Responder {

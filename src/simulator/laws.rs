@@ -229,9 +229,8 @@ mod tests {
             (Latency::Lognormal { median_ms: 900.0, sigma: 0.6 }, 900.0),
             (Latency::Exponential { mean_ms: 1000.0 }, 1000.0 * 2_f64.ln()),
         ] {
-            let mut all: Vec<f64> = (0..4_001)
-                .map(|n| law.draw(&Draws::new(3, Face::Meta, "+1", n), "x").as_secs_f64() * 1000.0)
-                .collect();
+            let mut all: Vec<f64> =
+                (0..4_001).map(|n| law.draw(&Draws::new(3, Face::Meta, "+1", n), "x").as_secs_f64() * 1000.0).collect();
             all.sort_by(f64::total_cmp);
             let median = all[2_000];
             assert!((median / expected - 1.0).abs() < 0.06, "{law:?}: {median}");

@@ -139,6 +139,9 @@ pub(crate) fn plan(
     if fate == Fate::Shuffled {
         double_and_shuffle(&mut plan.story, draws);
     }
+    if plan.callback_first {
+        tell_first(&mut plan);
+    }
     plan
 }
 
@@ -214,7 +217,22 @@ fn by_law(mut plan: Plan, channel: Channel, laws: &ChannelLaws, draws: &Draws, s
     plan.callback_first = draws.happens("callback first", laws.callback_first);
     plan.story = tell(truth, on_handset, channel, laws, draws);
     lose_double_and_reorder(&mut plan.story, laws, draws);
+    if plan.callback_first {
+        tell_first(&mut plan);
+    }
     plan
+}
+
+/// What is told before the answer has happened before it; posting it takes the time of the answer.
+fn tell_first(plan: &mut Plan) {
+    plan.answer_after = Duration::ZERO;
+    plan.story.handset_after = plan.story.handset_after.map(|_| Duration::ZERO);
+    for (at, _) in plan.story.truth.iter_mut().filter(|(_, status)| *status != Status::Read) {
+        *at = Duration::ZERO;
+    }
+    for callback in plan.story.callbacks.iter_mut().filter(|callback| callback.status != Status::Read) {
+        (callback.post_after, callback.status_after) = (Duration::ZERO, Duration::ZERO);
+    }
 }
 
 fn failure_code(laws: &ChannelLaws, draws: &Draws, sticky: &Draws) -> u32 {

@@ -1,7 +1,6 @@
 //! The thread that makes things happen when they are due: puts messages onto handsets and posts callbacks.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
@@ -27,7 +26,7 @@ impl Poster {
         let this = Arc::new(self);
         let places = Arc::new(Semaphore::new(this.world.config.in_flight.max(1)));
         loop {
-            let wait = if this.world.clock.is_manual() { IDLE } else { this.post_due(&places).await };
+            let wait = if this.world.clock.is_manual() { IDLE } else { this.post_due(&places) };
             tokio::select! {
                 command = commands.recv() => match command {
                     Some(Command::Advance(by, done)) => {
@@ -53,16 +52,18 @@ impl Poster {
     }
 
     /// Starts all that is due, at most so many posts at a time. Returns how long there is nothing to do.
-    async fn post_due(self: &Arc<Self>, places: &Arc<Semaphore>) -> Duration {
+    fn post_due(self: &Arc<Self>, places: &Arc<Semaphore>) -> Duration {
         let world = &self.world;
-        while let Some((at, event)) = world.schedule.pop_due(world.clock.now()) {
+        loop {
+            // Without a free place nothing is taken out; whoever leaves one wakes us. Commands are heard meanwhile.
+            let Ok(place) = Arc::clone(places).try_acquire_owned() else { return IDLE };
+            let Some((at, event)) = world.schedule.pop_due(world.clock.now()) else { break };
             let Some((batch, tries)) = self.begin(at, event) else { continue };
-            // Counted before the place is waited for, so that nobody sees an idle simulator in between.
-            let Ok(place) = Arc::clone(places).acquire_owned().await else { continue };
             let this = Arc::clone(self);
             tokio::spawn(async move {
                 this.post(batch, tries).await;
                 drop(place);
+                this.world.schedule.wake.notify_one();
             });
         }
         let until = world.schedule.next_at().map(|at| (at - world.clock.now()).to_std().unwrap_or_default());
@@ -111,14 +112,14 @@ impl Poster {
                     (self.collect(at, callback)?, 0)
                 }
             }
-            Event::Flush(account) => (std::mem::take(&mut *lock(&world.accounts[account].batch)), 0),
+            Event::Flush(account) => {
+                let mut batch = lock(&world.accounts[account].batch);
+                world.schedule.begin(batch.len());
+                (std::mem::take(&mut *batch), 0)
+            }
             Event::Again { batch, tries } => (batch, tries),
         };
-        if batch.is_empty() {
-            return None;
-        }
-        world.in_flight.fetch_add(batch.len(), Ordering::SeqCst);
-        Some((batch, tries))
+        (!batch.is_empty()).then_some((batch, tries))
     }
 
     /// Puts the status to its account's batch; returns the batch when it is full.
@@ -128,8 +129,10 @@ impl Poster {
         let mut batch = lock(&self.world.accounts[no].batch);
         batch.push(callback);
         if batch.len() >= batching.max {
+            self.world.schedule.begin(batch.len() - 1);
             return Some(std::mem::take(&mut batch));
         }
+        self.world.schedule.end(1);
         if batch.len() == 1 {
             // A batch that fills up first is followed by a window that ends early: harmless.
             self.world.schedule.push(later(at, Duration::from_millis(batching.window_ms)), Event::Flush(no));
@@ -138,7 +141,7 @@ impl Poster {
     }
 
     async fn tell(&self, batch: Vec<Callback>, tries: usize) {
-        self.world.in_flight.fetch_add(batch.len(), Ordering::SeqCst);
+        self.world.schedule.begin(batch.len());
         self.post(batch, tries).await;
     }
 
@@ -147,7 +150,7 @@ impl Poster {
     async fn post(&self, batch: Vec<Callback>, tries: usize) -> Option<bool> {
         let statuses = batch.len();
         let result = self.try_to_post(batch, tries).await;
-        self.world.in_flight.fetch_sub(statuses, Ordering::SeqCst);
+        self.world.schedule.end(statuses);
         result
     }
 

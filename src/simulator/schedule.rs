@@ -66,6 +66,8 @@ struct Queue {
     next_no: u64,
     /// Statuses waiting to be told, those of [`Event::Again`] included.
     callbacks: usize,
+    /// Statuses taken out and not done with.
+    in_flight: usize,
 }
 
 #[derive(Default)]
@@ -95,16 +97,31 @@ impl Schedule {
             return None;
         }
         let Reverse(entry) = queue.heap.pop()?;
-        queue.callbacks -= callbacks_of(&entry.event);
+        // In one step, so that nobody sees an idle simulator in between.
+        let callbacks = callbacks_of(&entry.event);
+        queue.callbacks -= callbacks;
+        queue.in_flight += callbacks;
         Some((entry.at, entry.event))
+    }
+
+    /// So many more are in flight than [`Schedule::pop_due`] took out.
+    pub(crate) fn begin(&self, callbacks: usize) {
+        self.lock().in_flight += callbacks;
+    }
+
+    pub(crate) fn end(&self, callbacks: usize) {
+        let mut queue = self.lock();
+        queue.in_flight = queue.in_flight.saturating_sub(callbacks);
     }
 
     pub(crate) fn next_at(&self) -> Option<DateTime<Utc>> {
         self.lock().heap.peek().map(|Reverse(head)| head.at)
     }
 
+    /// Statuses waiting or in flight.
     pub(crate) fn callbacks(&self) -> usize {
-        self.lock().callbacks
+        let queue = self.lock();
+        queue.callbacks + queue.in_flight
     }
 
     pub(crate) fn clear(&self) {

@@ -11,6 +11,7 @@ use chrono::{DateTime, Utc};
 use futures_util::stream;
 use tokio::sync::oneshot;
 
+use crate::domain::channel::Channel;
 use crate::simulator::book::{Before, Key, Outcome, SeenMessage, Waiting};
 use crate::simulator::clock::later;
 use crate::simulator::config::{Face, Mode};
@@ -46,7 +47,10 @@ pub(crate) async fn send(
     };
     world.count_account(no, |account| account.requests += 1);
     let account = &world.accounts[no];
-    let request = match face.read(&account.fixed, body) {
+    // Without the right type the real ones take the body for a form, and find nothing in it.
+    let content_type = http.headers().get("content-type").and_then(|value| value.to_str().ok());
+    let is_json = content_type.is_some_and(|value| value.starts_with("application/json"));
+    let request = match face.read(&account.fixed, if is_json { body } else { b"" }) {
         Ok(request) => request,
         Err(reply) => {
             world.count(|stats| stats.malformed += 1);
@@ -89,12 +93,7 @@ fn trouble_of(answer: Answer, mode: Mode) -> Trouble {
 }
 
 /// The account that the credential, and with Meta the path, belongs to.
-fn account_of(
-    world: &World,
-    face: Face,
-    sender_in_path: Option<&str>,
-    http: &HttpRequest,
-) -> Result<usize, Trouble> {
+fn account_of(world: &World, face: Face, sender_in_path: Option<&str>, http: &HttpRequest) -> Result<usize, Trouble> {
     let shown = face.credential(http.headers()).unwrap_or_default();
     let mut known = false;
     for (no, account) in world.accounts.iter().enumerate() {
@@ -206,7 +205,7 @@ fn outcome_of(answer: Answer, mode: Mode) -> Outcome {
     }
 }
 
-fn count(stats: &mut Stats, outcome: Outcome, plan: &Plan, channel: crate::domain::channel::Channel) {
+fn count(stats: &mut Stats, outcome: Outcome, plan: &Plan, channel: Channel) {
     if outcome.is_accepted() {
         stats.accepted.add(channel);
         stats.callbacks.lost += plan.story.lost;
@@ -225,18 +224,17 @@ fn count(stats: &mut Stats, outcome: Outcome, plan: &Plan, channel: crate::domai
 async fn accept(world: &Arc<World>, no: usize, request: &Request, received: Received) -> HttpResponse {
     let account = &world.accounts[no].fixed;
     let Received { key, mut plan, facts, accepted_at, sms_seen } = received;
-    let of = |status, status_at| Callback { account: no, key: key.clone(), facts: Arc::clone(&facts), status, status_at };
+    let of =
+        |status, status_at| Callback { account: no, key: key.clone(), facts: Arc::clone(&facts), status, status_at };
     let mut first = Vec::new();
     if plan.callback_first {
         plan.story.callbacks.retain(|callback| {
             let is_first = callback.status != Status::Read;
             if is_first {
-                // Told now, so it happened now.
                 first.push(of(callback.status, accepted_at));
             }
             !is_first
         });
-        plan.story.handset_after = plan.story.handset_after.map(|_| Duration::ZERO);
     }
     for callback in &plan.story.callbacks {
         let event = Event::Callback(of(callback.status, later(accepted_at, callback.status_after)));
@@ -276,7 +274,7 @@ fn free(world: &World, waiting: Waiting, sms_at: DateTime<Utc>) {
     let start = later(sms_at, Duration::from_millis(world.config.late_after_ms));
     let truth: Vec<_> = waiting.truth.iter().map(|&(after, status)| (later(start, after), status)).collect();
     world.book.change(&waiting.key, |message| message.truth.extend(truth.iter().copied()));
-    let channel = crate::domain::channel::Channel::Whatsapp;
+    let channel = Channel::Whatsapp;
     world.schedule.push(start, Event::Handset(waiting.key, channel));
     for (post_after, status_after, mut callback) in waiting.callbacks {
         callback.status_at = later(start, status_after);

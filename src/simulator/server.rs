@@ -8,11 +8,11 @@ use actix_web::web::{Bytes, Data, Path, PayloadConfig, Query, ServiceConfig, get
 use actix_web::{App, HttpRequest, HttpResponse, HttpServer};
 use serde::Deserialize;
 
-use crate::simulator::config::Face;
+use crate::simulator::config::{Face, Mode};
 use crate::simulator::control;
 use crate::simulator::faces::Trouble;
 use crate::simulator::send::{answer, send};
-use crate::simulator::world::World;
+use crate::simulator::world::{Account, World};
 
 type Shared = Data<Arc<World>>;
 
@@ -62,9 +62,8 @@ fn ycloud(app: &mut ServiceConfig) {
     let sms = async |world: Shared, http: HttpRequest, body: Bytes| {
         send(Arc::clone(&world), Face::YcloudSms, None, http, &body).await
     };
-    let one = async |world: Shared, id: Path<String>, http: HttpRequest| {
-        status(&world, Face::YcloudWhatsapp, &id, &http)
-    };
+    let one =
+        async |world: Shared, id: Path<String>, http: HttpRequest| status(&world, Face::YcloudWhatsapp, &id, &http);
     let list = async |world: Shared, filter: Query<Filter>, http: HttpRequest| {
         status(&world, Face::YcloudSms, &filter.id, &http)
     };
@@ -86,9 +85,8 @@ fn cliqtel(app: &mut ServiceConfig) {
         let to = move |world: Shared, http: HttpRequest, body: Bytes| async move {
             send(Arc::clone(&world), face, None, http, &body).await
         };
-        let one = move |world: Shared, id: Path<String>, http: HttpRequest| async move {
-            status(&world, face, &id, &http)
-        };
+        let one =
+            move |world: Shared, id: Path<String>, http: HttpRequest| async move { status(&world, face, &id, &http) };
         app.route(&format!("/cliqtel/api/v1/{name}/messages"), post().to(to))
             .route(&format!("/cliqtel/api/v1/{name}/messages/{{id}}"), get().to(one));
     }
@@ -97,10 +95,13 @@ fn cliqtel(app: &mut ServiceConfig) {
 /// What the provider says when it is asked for a message.
 fn status(world: &World, face: Face, id: &str, http: &HttpRequest) -> HttpResponse {
     let shown = face.credential(http.headers()).unwrap_or_default();
-    let is_known = |no: &&crate::simulator::world::Account| no.fixed.face == face && no.fixed.credential == shown;
+    let is_known = |no: &&Account| no.fixed.face == face && no.fixed.credential == shown;
     let Some(account) = world.accounts.iter().find(is_known).filter(|_| !shown.is_empty()) else {
         return answer(face.trouble(Trouble::Unauthorized));
     };
+    if matches!(account.live().mode, Mode::Outage | Mode::Refuse) {
+        return answer(face.trouble(Trouble::Outage));
+    }
     match world.book.by_provider_id(id).filter(|message| message.face == face) {
         Some(message) => HttpResponse::Ok().json(face.status(&account.fixed, &message, world.clock.now())),
         None if face == Face::YcloudSms => {

@@ -1,7 +1,7 @@
 //! Everything the simulator's threads share.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicU64, AtomicUsize};
+use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use chrono::{DateTime, Utc};
@@ -133,8 +133,6 @@ pub(crate) struct World {
     pub stats: Mutex<Stats>,
     pub refusals: Mutex<std::collections::VecDeque<Refusal>>,
     pub next_seq: AtomicU64,
-    /// Statuses being posted just now.
-    pub in_flight: AtomicUsize,
     pub commands: mpsc::UnboundedSender<Command>,
 }
 
@@ -159,7 +157,6 @@ impl World {
             stats: Mutex::default(),
             refusals: Mutex::default(),
             next_seq: AtomicU64::new(0),
-            in_flight: AtomicUsize::new(0),
             commands,
             config,
         }
@@ -192,7 +189,7 @@ impl World {
     /// Statuses not yet told: scheduled, waiting in a batch or for another try, or on their way.
     pub(crate) fn pending(&self) -> usize {
         let batched: usize = self.accounts.iter().map(|account| lock(&account.batch).len()).sum();
-        self.schedule.callbacks() + batched + self.in_flight.load(std::sync::atomic::Ordering::SeqCst)
+        batched + self.schedule.callbacks()
     }
 
     pub(crate) fn phone(&self, phone: &str) -> SeenPhone {

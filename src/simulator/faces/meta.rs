@@ -26,8 +26,7 @@ pub(super) fn read(account: &SimAccount, body: &[u8]) -> Result<Request, Reply> 
 
 fn read_or_fault(account: &SimAccount, body: &[u8]) -> Result<Request, Fault> {
     let body = template::parse(body)?;
-    let known =
-        ["messaging_product", "recipient_type", "to", "type", "template", "biz_opaque_callback_data"];
+    let known = ["messaging_product", "recipient_type", "to", "type", "template", "biz_opaque_callback_data"];
     let object = template::object(&body, "body", &known)?;
     template::exactly(object, "messaging_product", "whatsapp")?;
     if template::optional(object, "recipient_type")?.is_some_and(|kind| kind != "individual") {
@@ -116,12 +115,7 @@ fn error(http: u16, code: u32, title: &str, details: &str) -> Reply {
         "error_data": {"messaging_product": "whatsapp", "details": details},
         "fbtrace_id": format!("Asim{code:06}xyz"),
     }});
-    Reply {
-        http,
-        body: sign::escape(&body.to_string()),
-        retry_after_s: None,
-        reason: format!("{message}: {details}"),
-    }
+    Reply { http, body: sign::escape(&body.to_string()), retry_after_s: None, reason: format!("{message}: {details}") }
 }
 
 fn plain(http: u16, code: u32, message: &str, transient: bool) -> Reply {

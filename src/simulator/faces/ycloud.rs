@@ -82,7 +82,9 @@ pub(super) fn trouble(trouble: Trouble, is_whatsapp: bool) -> Reply {
             ..error(429, "TOO_MANY_REQUESTS", "The request rate is too high.", None)
         },
         Trouble::Rejected(code) if is_whatsapp => upstream(400, "BAD_REQUEST", code, meta::title(code)),
-        Trouble::Rejected(_) => error(403, "RECIPIENT_IN_BLOCK_LIST", "The recipient is on the block list.", Some("to")),
+        Trouble::Rejected(_) => {
+            error(403, "RECIPIENT_IN_BLOCK_LIST", "The recipient is on the block list.", Some("to"))
+        }
         Trouble::NoSuchMessage => error(404, "NOT_FOUND", "The object does not exist.", Some("id")),
     }
 }
@@ -221,9 +223,7 @@ fn whatsapp_message(account: &SimAccount, facts: &Facts, status: Status, at: Dat
         "bizType": "whatsapp",
     });
     echo(&mut message, facts.reference.as_deref());
-    for (key, status) in
-        [("sendTime", Status::Sent), ("deliverTime", Status::Delivered), ("readTime", Status::Read)]
-    {
+    for (key, status) in [("sendTime", Status::Sent), ("deliverTime", Status::Delivered), ("readTime", Status::Read)] {
         if let Some(time) = facts.time_of(status, at) {
             message[key] = json!(rfc3339(time));
         }
