@@ -133,12 +133,13 @@ pub(crate) struct Key {
     place: u64,
 }
 
-/// A late WhatsApp waiting for its SMS.
+/// A late message waiting for its SMS.
 #[derive(Debug)]
 pub(crate) struct Waiting {
     pub callbacks: Vec<(std::time::Duration, std::time::Duration, Callback)>,
     pub truth: Vec<(std::time::Duration, Status)>,
     pub key: Key,
+    pub channel: Channel,
     pub code: String,
 }
 

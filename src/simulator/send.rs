@@ -246,7 +246,8 @@ async fn accept(world: &Arc<World>, no: usize, request: &Request, received: Rece
     if let (Some(story), Some(code)) = (plan.after_sms.take(), request.code.clone()) {
         let callbacks =
             story.callbacks.iter().map(|one| (one.post_after, one.status_after, of(one.status, accepted_at))).collect();
-        let waiting = Waiting { callbacks, truth: story.truth, key: key.clone(), code };
+        let waiting =
+            Waiting { callbacks, truth: story.truth, key: key.clone(), channel: account.face.channel(), code };
         if sms_seen { free(world, waiting, accepted_at) } else { world.book.wait_for_sms(waiting) }
     }
     if let Some(text) = &request.text {
@@ -274,8 +275,7 @@ fn free(world: &World, waiting: Waiting, sms_at: DateTime<Utc>) {
     let start = later(sms_at, Duration::from_millis(world.config.late_after_ms));
     let truth: Vec<_> = waiting.truth.iter().map(|&(after, status)| (later(start, after), status)).collect();
     world.book.change(&waiting.key, |message| message.truth.extend(truth.iter().copied()));
-    let channel = Channel::Whatsapp;
-    world.schedule.push(start, Event::Handset(waiting.key, channel));
+    world.schedule.push(start, Event::Handset(waiting.key, waiting.channel));
     for (post_after, status_after, mut callback) in waiting.callbacks {
         callback.status_at = later(start, status_after);
         let old = &callback.facts;
