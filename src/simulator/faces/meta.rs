@@ -226,7 +226,8 @@ fn status(callback: &Callback) -> Value {
                 "href": "/documentation/business-messaging/whatsapp/support/error-codes",
             }]);
         }
-        Status::Sent | Status::Delivered | Status::Read => {
+        Status::Read => {}
+        Status::Sent | Status::Delivered => {
             status["pricing"] = json!({
                 "billable": true, "pricing_model": "PMP", "type": "regular", "category": "authentication",
             });
