@@ -1,3 +1,9 @@
+//! otpost: one-time passwords that arrive.
+//!
+//! In reading order: `domain` holds the rules and knows nobody; `store` holds every SQL statement; `providers` speaks
+//! each provider's words; `services` are the use cases on top of the three; `web` and `workers` are the edges that call
+//! them; `app` wires it all. `simulator` plays the providers and knows none of the others.
+
 pub mod domain;
 pub mod store;
 pub mod providers;
@@ -5,3 +11,5 @@ pub mod postgres;
 pub mod telemetry;
 pub mod clock;
 pub mod services;
+pub mod workers;
+pub mod simulator;

@@ -1,0 +1,190 @@
+//! The providers' words: what a request must look like, what is answered, what a callback says. Written from their
+//! documentation and apart from the adapters, so that each finds the other's mistakes.
+
+use actix_web::http::header::HeaderMap;
+use chrono::{DateTime, SecondsFormat, Utc};
+use serde_json::Value;
+
+use crate::simulator::book::SeenMessage;
+use crate::simulator::config::{Face, SimAccount};
+use crate::simulator::draw::Draws;
+use crate::simulator::plan::Status;
+use crate::simulator::schedule::Callback;
+
+mod template;
+mod meta;
+mod ycloud;
+mod cliqtel;
+
+/// A send request with a right shape.
+#[derive(Debug)]
+pub(crate) struct Request {
+    pub to: String,
+    pub code: Option<String>,
+    pub text: Option<String>,
+    pub template: Option<String>,
+    pub reference: Option<String>,
+    /// Where this one message's callbacks go, used as it stands.
+    pub callback_url: Option<String>,
+    /// As it came: some answers repeat it.
+    pub body: Value,
+}
+
+/// What the callbacks of a message say again and again.
+#[derive(Debug)]
+pub(crate) struct Facts {
+    pub to: String,
+    pub provider_id: String,
+    /// Meta's id of the message, which YCloud passes on beside its own.
+    pub wamid: String,
+    pub reference: Option<String>,
+    pub callback_url: Option<String>,
+    pub accepted_at: DateTime<Utc>,
+    pub truth: Vec<(DateTime<Utc>, Status)>,
+    /// Names this message's events.
+    pub event_base: u64,
+}
+
+impl Facts {
+    /// The provider's time of a status, if it is not after `now`.
+    fn time_of(&self, status: Status, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
+        self.truth.iter().find(|(at, one)| *one == status && *at <= now).map(|(at, _)| *at)
+    }
+
+    /// The same for a repeat of the event, another for another status.
+    fn event_id(&self, status: Status) -> String {
+        let no = match status {
+            Status::Sent => 1,
+            Status::Delivered => 2,
+            Status::Read => 3,
+            Status::Failed(_) => 4,
+        };
+        format!("evt_{:016x}{no}", self.event_base)
+    }
+}
+
+#[derive(Debug)]
+pub(crate) struct Reply {
+    pub http: u16,
+    pub body: String,
+    pub retry_after_s: Option<u32>,
+    /// In a few words, for the list of refusals. Never repeats the request.
+    pub reason: String,
+}
+
+/// What can be wrong that is not the request's shape.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Trouble {
+    Unauthorized,
+    Outage,
+    ServerError,
+    RateLimited,
+    Rejected(u32),
+    NoSuchMessage,
+}
+
+/// How long a rate limit asks to wait where the provider says so at all.
+const RETRY_AFTER_S: u32 = 30;
+
+impl Face {
+    /// The credential that the request shows.
+    pub(crate) fn credential(self, headers: &HeaderMap) -> Option<&str> {
+        match self {
+            Self::Meta | Self::CliqtelWhatsapp | Self::CliqtelSms => {
+                headers.get("authorization")?.to_str().ok()?.strip_prefix("Bearer ")
+            }
+            Self::YcloudWhatsapp | Self::YcloudSms => headers.get("x-api-key")?.to_str().ok(),
+        }
+    }
+
+    /// # Errors
+    /// The provider's answer to a request of that wrong shape.
+    pub(crate) fn read(self, account: &SimAccount, body: &[u8]) -> Result<Request, Reply> {
+        match self {
+            Self::Meta => meta::read(account, body),
+            Self::YcloudWhatsapp => ycloud::read_whatsapp(account, body),
+            Self::YcloudSms => ycloud::read_sms(body),
+            Self::CliqtelWhatsapp => cliqtel::read_whatsapp(account, body),
+            Self::CliqtelSms => cliqtel::read_sms(account, body),
+        }
+    }
+
+    pub(crate) fn trouble(self, trouble: Trouble) -> Reply {
+        match self {
+            Self::Meta => meta::trouble(trouble),
+            Self::YcloudWhatsapp => ycloud::trouble(trouble, true),
+            Self::YcloudSms => ycloud::trouble(trouble, false),
+            Self::CliqtelWhatsapp | Self::CliqtelSms => cliqtel::trouble(trouble),
+        }
+    }
+
+    pub(crate) fn accepted(self, account: &SimAccount, request: &Request, facts: &Facts) -> Reply {
+        let (http, body) = match self {
+            Self::Meta => meta::accepted(request, facts),
+            Self::YcloudWhatsapp => ycloud::accepted_whatsapp(account, request, facts),
+            Self::YcloudSms => ycloud::accepted_sms(account, request, facts),
+            Self::CliqtelWhatsapp | Self::CliqtelSms => cliqtel::accepted(self, account, request, facts),
+        };
+        Reply { http, body, retry_after_s: None, reason: String::new() }
+    }
+
+    pub(crate) fn provider_id(self, to: &str, draws: &Draws) -> String {
+        match self {
+            Self::Meta => meta::wamid(to, draws),
+            Self::YcloudWhatsapp | Self::YcloudSms => ycloud::id(draws),
+            Self::CliqtelWhatsapp | Self::CliqtelSms => cliqtel::id(draws).to_string(),
+        }
+    }
+
+    /// Headers and body of one POST that tells these statuses. Only Meta's can be more than one.
+    pub(crate) fn post(
+        self,
+        account: &SimAccount,
+        secret: Option<&str>,
+        batch: &[Callback],
+        now: DateTime<Utc>,
+    ) -> (Vec<(&'static str, String)>, String) {
+        match self {
+            Self::Meta => meta::post(account, secret, batch),
+            Self::YcloudWhatsapp | Self::YcloudSms => ycloud::post(account, secret, batch, now),
+            Self::CliqtelWhatsapp | Self::CliqtelSms => cliqtel::post(self, secret, batch),
+        }
+    }
+
+    /// The answer to somebody who asks for a message; Meta cannot be asked.
+    pub(crate) fn status(self, account: &SimAccount, message: &SeenMessage, now: DateTime<Utc>) -> Value {
+        match self {
+            Self::CliqtelWhatsapp | Self::CliqtelSms => cliqtel::status(message, now),
+            Self::Meta | Self::YcloudWhatsapp | Self::YcloudSms => ycloud::status(account, message, now),
+        }
+    }
+}
+
+pub(crate) fn wamid(to: &str, draws: &Draws) -> String {
+    meta::wamid(to, draws)
+}
+
+/// The latest status that is not in the future: what a poll is told.
+fn known(message: &SeenMessage, now: DateTime<Utc>) -> Option<Status> {
+    message.truth.iter().filter(|(at, _)| *at <= now).max_by_key(|(at, _)| *at).map(|(_, status)| *status)
+}
+
+fn rfc3339(at: DateTime<Utc>) -> String {
+    at.to_rfc3339_opts(SecondsFormat::Millis, true)
+}
+
+/// `+` and 7 to 15 digits. The simulator knows no numbering plan, so that any number can be tried.
+fn is_e164(text: &str) -> bool {
+    text.strip_prefix('+').is_some_and(|rest| {
+        (7..=15).contains(&rest.len()) && rest.bytes().all(|byte| byte.is_ascii_digit()) && !rest.starts_with('0')
+    })
+}
+
+/// The first 4 to 15 digits in a row.
+fn code_in(text: &str) -> Option<String> {
+    text.split(|c: char| !c.is_ascii_digit()).find(|run| (4..=15).contains(&run.len())).map(str::to_owned)
+}
+
+fn price(micros: u64) -> f64 {
+    micros as f64 / 1_000_000.0
+}

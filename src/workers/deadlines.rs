@@ -1,0 +1,59 @@
+//! Fires replacement deadlines and ends lives, each when its time comes.
+
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+
+use crate::clock::Clock;
+use crate::services::transitions::Transitions;
+use crate::services::{end_lives, replace};
+use crate::store::{StoreError, attempts, messages};
+use crate::telemetry;
+use crate::workers::supervise::Ticks;
+
+/// Longest sleep. A deadline is armed at least 15 s ahead and a life lasts longer, so no wake-up is needed for new ones.
+const TICK: Duration = Duration::from_millis(250);
+/// Pause when a round found rows that somebody else holds.
+const BREATH: Duration = Duration::from_millis(3);
+const AWAY: Duration = Duration::from_millis(250);
+
+pub async fn replace_loop(transitions: Transitions, clock: Clock, ticks: Ticks) {
+    loop {
+        ticks.tick("deadlines");
+        let sleep = match replace::run_once(&transitions, &clock).await {
+            // A full round hides others behind it.
+            Ok(round) if round.due > 0 && round.planned > 0 => Duration::ZERO,
+            Ok(round) if round.due > 0 => BREATH,
+            Ok(_) if clock.is_held() => TICK,
+            Ok(_) => until(&clock, attempts::next_deadline(&transitions.pool).await),
+            Err(error) => {
+                tracing::warn!(error = %telemetry::chain(&error), "cannot look for deadlines");
+                AWAY
+            }
+        };
+        tokio::time::sleep(sleep).await;
+    }
+}
+
+pub async fn end_loop(transitions: Transitions, clock: Clock, ticks: Ticks) {
+    loop {
+        ticks.tick("lives");
+        let sleep = match end_lives::run_once(&transitions, &clock).await {
+            Ok(0) => until(&clock, messages::next_end(&transitions.pool).await),
+            Ok(_) => BREATH,
+            Err(error) => {
+                tracing::warn!(error = %telemetry::chain(&error), "cannot look for messages to end");
+                AWAY
+            }
+        };
+        tokio::time::sleep(sleep).await;
+    }
+}
+
+fn until(clock: &Clock, next: Result<Option<DateTime<Utc>>, StoreError>) -> Duration {
+    match next {
+        Ok(Some(at)) => clock.until(at).clamp(Duration::from_millis(1), TICK),
+        Ok(None) => TICK,
+        Err(_) => AWAY,
+    }
+}
