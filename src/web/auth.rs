@@ -1,0 +1,43 @@
+//! Which app is asking.
+
+use std::future::{Ready, ready};
+use std::pin::Pin;
+
+use actix_web::dev::Payload;
+use actix_web::http::header;
+use actix_web::{FromRequest, HttpRequest, web};
+
+use crate::app::Api;
+use crate::web::problem::Problem;
+
+/// The app whose key came in `Authorization: Bearer`. A handler that takes one is closed to everybody else.
+pub struct App(pub String);
+
+impl FromRequest for App {
+    type Error = Problem;
+    type Future = Pin<Box<dyn Future<Output = Result<Self, Problem>>>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        let key = request.headers().get(header::AUTHORIZATION).and_then(|v| v.to_str().ok());
+        let key = key.and_then(|v| v.strip_prefix("Bearer ").or_else(|| v.strip_prefix("bearer ")));
+        let key = key.map(|k| k.trim().to_owned());
+        let api = request.app_data::<web::Data<Api>>().cloned();
+        Box::pin(async move {
+            let (Some(key), Some(api)) = (key, api) else { return Err(Problem::Unauthorized) };
+            api.app_keys.app_of(&key).await?.map(App).ok_or(Problem::Unauthorized)
+        })
+    }
+}
+
+/// The id in the path, when it can be one of ours: anything else is simply not there.
+pub struct Id(pub crate::domain::ids::MessageId);
+
+impl FromRequest for Id {
+    type Error = Problem;
+    type Future = Ready<Result<Self, Problem>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        let id = request.match_info().get("id").and_then(crate::domain::ids::MessageId::parse);
+        ready(id.map(Id).ok_or(Problem::NoMessage))
+    }
+}

@@ -1,0 +1,106 @@
+//! `POST /v1/messages/{id}/check`, `/resend` and `/cancel`.
+
+use actix_web::{HttpResponse, web};
+use serde::Deserialize;
+use serde_json::json;
+
+use crate::app::Api;
+use crate::domain::code::Code;
+use crate::domain::event::{Effect, Event, Verdict};
+use crate::domain::ids::MessageId;
+use crate::domain::message::Outcome;
+use crate::services::message_view;
+use crate::services::randomness;
+use crate::services::transitions::{Command, Record};
+use crate::store::messages;
+use crate::web::auth::{App, Id};
+use crate::web::body;
+use crate::web::messages::channel;
+use crate::web::problem::Problem;
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Check {
+    code: zeroize::Zeroizing<String>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields)]
+struct Resend {
+    channel: Option<String>,
+}
+
+pub async fn check(
+    App(app): App,
+    Id(id): Id,
+    api: web::Data<Api>,
+    payload: web::Payload,
+) -> Result<HttpResponse, Problem> {
+    let body = body::read(payload, body::API_LIMIT).await?;
+    let code = body::parse::<Check>(&body)?.code;
+    // A person may type spaces; anything else that is no code is told so, and is not counted as a try.
+    let typed: zeroize::Zeroizing<String> = zeroize::Zeroizing::new(code.split_whitespace().collect());
+    let code = Code::parse(&typed).map_err(|e| Problem::field("code", e.to_string()))?;
+    let Effect::Checked(checked) = apply(&api, app, id, Event::Check { code }).await? else {
+        return Err(Problem::Internal);
+    };
+    let (outcome, reason) = match checked.verdict {
+        Verdict::Right => (Outcome::Verified, None),
+        Verdict::AlreadyUsed => (Outcome::Verified, Some("already_used")),
+        Verdict::Wrong if checked.tries_left == 0 => (Outcome::Exhausted, Some("wrong_code")),
+        Verdict::Wrong => (Outcome::Pending, Some("wrong_code")),
+        Verdict::Expired => (Outcome::Expired, Some("expired")),
+        Verdict::Exhausted => (Outcome::Exhausted, Some("too_many_tries")),
+        Verdict::Cancelled => (Outcome::Cancelled, Some("cancelled")),
+    };
+    let mut answer = json!({
+        "valid": checked.verdict == Verdict::Right,
+        "outcome": outcome,
+        "tries_left": checked.tries_left,
+    });
+    if let Some(reason) = reason {
+        answer["reason"] = reason.into();
+    }
+    Ok(HttpResponse::Ok().json(answer))
+}
+
+pub async fn resend(
+    App(app): App,
+    Id(id): Id,
+    api: web::Data<Api>,
+    payload: web::Payload,
+) -> Result<HttpResponse, Problem> {
+    let body = body::read(payload, body::API_LIMIT).await?;
+    let wish: Resend = if body.is_empty() { Resend::default() } else { body::parse(&body)? };
+    let channel = channel(wish.channel.as_deref())?;
+    match apply(&api, app.clone(), id, Event::Resend { channel }).await? {
+        Effect::Planned { .. } => show(&api, &app, id, HttpResponse::Accepted()).await,
+        Effect::Refused(refusal) => Err(Problem::Refused(refusal)),
+        _ => Err(Problem::Internal),
+    }
+}
+
+pub async fn cancel(App(app): App, Id(id): Id, api: web::Data<Api>) -> Result<HttpResponse, Problem> {
+    match apply(&api, app.clone(), id, Event::Cancel).await? {
+        Effect::Done | Effect::Ignored => show(&api, &app, id, HttpResponse::Ok()).await,
+        Effect::Refused(refusal) => Err(Problem::Refused(refusal)),
+        _ => Err(Problem::Internal),
+    }
+}
+
+async fn apply(api: &Api, app: String, id: MessageId, event: Event) -> Result<Effect, Problem> {
+    let at = api.clock.now();
+    let record = Record::ByApp { app, check_id: randomness::id(at) };
+    let done = api.ledger.apply_one(Command { message: id, event, at, record }).await?;
+    done.effect().ok_or(Problem::NoMessage)
+}
+
+async fn show(
+    api: &Api,
+    app: &str,
+    id: MessageId,
+    mut response: actix_web::HttpResponseBuilder,
+) -> Result<HttpResponse, Problem> {
+    let stored = messages::find(&api.pool, app, id).await?.ok_or(Problem::NoMessage)?;
+    Ok(response.json(message_view::view(&stored)))
+}

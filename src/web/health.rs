@@ -1,0 +1,40 @@
+//! `/healthz` and `/readyz`.
+
+use std::time::Duration;
+
+use actix_web::{HttpResponse, web};
+use serde_json::json;
+
+use crate::app::Api;
+use crate::store::health;
+
+/// A loop that has not gone round for this long is stalled.
+const STALLED: Duration = Duration::from_secs(5);
+/// The database must answer within this.
+const DATABASE: Duration = Duration::from_millis(500);
+
+/// The process can answer. Never asks the database: its outage must not restart the fleet.
+pub async fn healthz() -> HttpResponse {
+    HttpResponse::Ok().json(json!({ "status": "ok", "version": env!("CARGO_PKG_VERSION") }))
+}
+
+/// Whether traffic should come here: not stopping, the database answers, each loop goes round.
+pub async fn readyz(api: web::Data<Api>) -> HttpResponse {
+    let mut reasons = Vec::new();
+    if api.is_stopping() {
+        reasons.push("stopping".to_owned());
+    }
+    match tokio::time::timeout(DATABASE, health::database_time(&api.pool)).await {
+        Ok(Ok(_)) => {}
+        _ => reasons.push("the database does not answer".to_owned()),
+    }
+    reasons.extend(api.ticks.stalled(STALLED).into_iter().map(|name| format!("the {name} loop is stalled")));
+    if api.clock.is_held() {
+        reasons.push("deadlines are held: the database's clock jumped".to_owned());
+    }
+    if reasons.is_empty() {
+        HttpResponse::Ok().json(json!({ "status": "ready" }))
+    } else {
+        HttpResponse::ServiceUnavailable().json(json!({ "status": "not ready", "reasons": reasons }))
+    }
+}

@@ -1,0 +1,299 @@
+//! `POST /v1/messages`, `GET /v1/messages`, `GET /v1/messages/{id}` and its timeline.
+
+use std::time::Duration;
+
+use actix_web::http::header;
+use actix_web::{HttpRequest, HttpResponse, web};
+use chrono::{DateTime, Utc};
+use serde::Deserialize;
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+
+use crate::app::Api;
+use crate::domain::attempt::State;
+use crate::domain::channel::Channel;
+use crate::domain::code::Code;
+use crate::domain::ids::MessageId;
+use crate::domain::message::Outcome;
+use crate::domain::phone::Phone;
+use crate::services::accept_message::{IdempotencyKey, NewMessage};
+use crate::services::{message_view, timeline};
+use crate::store::messages::{self, Filter, StoredMessage};
+use crate::web::auth::{App, Id};
+use crate::web::body;
+use crate::web::problem::Problem;
+
+/// Longest text that an app may attach, in characters.
+const LABEL: usize = 200;
+/// Most bytes of `metadata` as JSON.
+const METADATA: usize = 4096;
+/// Longest that a GET is held, in seconds.
+const LONGEST_WAIT_S: u64 = 60;
+/// How often a held GET looks by itself: a change made by another instance is not announced here.
+const LOOK_AGAIN: Duration = Duration::from_millis(500);
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Request {
+    to: String,
+    purpose: Option<String>,
+    code: Option<zeroize::Zeroizing<String>>,
+    code_length: Option<u8>,
+    locale: Option<String>,
+    channel: Option<String>,
+    replace_after_s: Option<i64>,
+    valid_for_s: Option<i64>,
+    client: Option<Client>,
+    reference: Option<String>,
+    metadata: Option<serde_json::Map<String, Value>>,
+}
+
+#[derive(Deserialize, serde::Serialize)]
+#[serde(deny_unknown_fields)]
+struct Client {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ip: Option<std::net::IpAddr>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    platform: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    device: Option<String>,
+}
+
+impl Request {
+    fn into_message(self) -> Result<NewMessage, Problem> {
+        let to = Phone::parse(&self.to).map_err(|e| Problem::field("to", e.to_string()))?;
+        let code = self.code.map(|c| Code::parse(&c)).transpose();
+        let code = code.map_err(|e| Problem::field("code", e.to_string()))?;
+        if self.code_length.is_some_and(|n| !(Code::MIN_LENGTH..=Code::MAX_LENGTH).contains(&n)) {
+            return Err(Problem::field("code_length", "must be 4 to 10"));
+        }
+        let small = |field, value: Option<i64>| {
+            let fits = value.map(i16::try_from).transpose();
+            fits.map_err(|_| Problem::field(field, "is far out of range; it is in seconds"))
+        };
+        if let Some(client) = &self.client {
+            label("client.platform", client.platform.as_deref())?;
+            label("client.device", client.device.as_deref())?;
+        }
+        label("reference", self.reference.as_deref())?;
+        if let Some(locale) = self.locale.as_deref() {
+            let fits = (2..=35).contains(&locale.len())
+                && locale.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_');
+            if !fits {
+                return Err(Problem::field("locale", "must be a language tag such as `en` or `pt-BR`"));
+            }
+        }
+        let metadata = self.metadata.map(Value::Object);
+        if metadata.as_ref().is_some_and(|m| m.to_string().len() > METADATA) {
+            return Err(Problem::field("metadata", format!("must be at most {METADATA} bytes as JSON")));
+        }
+        if metadata.as_ref().is_some_and(|m| m.to_string().contains("\\u0000")) {
+            return Err(Problem::field("metadata", "must not contain the character U+0000"));
+        }
+        Ok(NewMessage {
+            to,
+            purpose: self.purpose.unwrap_or_else(|| "login".to_owned()),
+            code,
+            code_length: self.code_length,
+            locale: self.locale,
+            channel: channel(self.channel.as_deref())?,
+            replace_after_s: small("replace_after_s", self.replace_after_s)?,
+            valid_for_s: small("valid_for_s", self.valid_for_s)?.map(i32::from),
+            reference: self.reference,
+            metadata,
+            client: self.client.and_then(|c| serde_json::to_value(c).ok()),
+        })
+    }
+}
+
+/// `auto` is the configured route.
+pub(super) fn channel(text: Option<&str>) -> Result<Option<Channel>, Problem> {
+    match text {
+        None | Some("auto") => Ok(None),
+        Some(text) => {
+            text.parse().map(Some).map_err(|()| Problem::field("channel", "must be auto, whatsapp or sms"))
+        }
+    }
+}
+
+fn label(field: &str, text: Option<&str>) -> Result<(), Problem> {
+    let Some(text) = text else { return Ok(()) };
+    if text.is_empty() || text.chars().count() > LABEL || text.chars().any(char::is_control) {
+        let reason = format!("must be 1 to {LABEL} characters without control characters");
+        return Err(Problem::field(field, reason));
+    }
+    Ok(())
+}
+
+pub async fn create(
+    App(app): App,
+    api: web::Data<Api>,
+    request: HttpRequest,
+    payload: web::Payload,
+) -> Result<HttpResponse, Problem> {
+    let key = idempotency_key(&request)?;
+    let body = body::read(payload, body::API_LIMIT).await?;
+    let new = body::parse::<Request>(&body)?.into_message()?;
+    let repeatable = key.as_deref().map(|key| IdempotencyKey { key, body: &body });
+    let accepted = api.accept.run(&app, new, repeatable).await?;
+    let mut response = HttpResponse::Accepted();
+    response.insert_header((header::LOCATION, format!("/v1/messages/{}", accepted.id)));
+    if accepted.repeated {
+        response.insert_header(("Idempotent-Replayed", "true"));
+    }
+    Ok(response.json(accepted.answer))
+}
+
+fn idempotency_key(request: &HttpRequest) -> Result<Option<String>, Problem> {
+    let Some(value) = request.headers().get("Idempotency-Key") else { return Ok(None) };
+    let key = value.to_str().ok().filter(|key| (1..=LABEL).contains(&key.len()));
+    let reason = format!("must be 1 to {LABEL} visible ASCII characters");
+    key.map(|key| Some(key.to_owned())).ok_or_else(|| Problem::field("Idempotency-Key", reason))
+}
+
+/// What a held GET waits for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum WaitFor {
+    Sent,
+    Delivered,
+    Settled,
+}
+
+impl WaitFor {
+    fn parse(text: &str) -> Result<Self, Problem> {
+        match text {
+            "sent" => Ok(Self::Sent),
+            "delivered" => Ok(Self::Delivered),
+            "settled" => Ok(Self::Settled),
+            _ => Err(Problem::field("wait_for", "must be sent, delivered or settled")),
+        }
+    }
+
+    /// Reached, or out of reach for good.
+    fn is_over(self, stored: &StoredMessage) -> bool {
+        let message = &stored.message;
+        let settled = message.outcome != Outcome::Pending;
+        match self {
+            Self::Sent => settled || message.state >= State::Sent,
+            Self::Delivered => settled || message.state >= State::Failed,
+            Self::Settled => settled,
+        }
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct GetQuery {
+    wait_for: Option<String>,
+    timeout_s: Option<u64>,
+}
+
+pub async fn get(
+    App(app): App,
+    Id(id): Id,
+    api: web::Data<Api>,
+    request: HttpRequest,
+) -> Result<HttpResponse, Problem> {
+    let query: GetQuery = query(&request)?;
+    let wait_for = query.wait_for.as_deref().map(WaitFor::parse).transpose()?;
+    let timeout_s = query.timeout_s.unwrap_or(20);
+    if timeout_s > LONGEST_WAIT_S {
+        return Err(Problem::field("timeout_s", format!("must be 0 to {LONGEST_WAIT_S}")));
+    }
+    let deadline = tokio::time::Instant::now() + Duration::from_secs(timeout_s);
+    let waiting = api.watch.wait_for(id);
+    let stored = loop {
+        let mut changed = std::pin::pin!(waiting.changed());
+        // In the queue before looking, so that a change between the look and the wait is heard.
+        changed.as_mut().enable();
+        let stored = messages::find(&api.pool, &app, id).await?.ok_or(Problem::NoMessage)?;
+        let now = tokio::time::Instant::now();
+        if wait_for.is_none_or(|w| w.is_over(&stored)) || now >= deadline {
+            break stored;
+        }
+        tokio::select! {
+            () = changed => {}
+            () = tokio::time::sleep_until(deadline.min(now + LOOK_AGAIN)) => {}
+        }
+    };
+    let body = message_view::view(&stored).to_string();
+    let etag = format!("\"{}\"", hex::encode(&Sha256::digest(body.as_bytes())[..12]));
+    let asked = request.headers().get(header::IF_NONE_MATCH).and_then(|v| v.to_str().ok());
+    if asked.is_some_and(|tags| tags.split(',').any(|tag| tag.trim() == etag)) {
+        return Ok(HttpResponse::NotModified().insert_header((header::ETAG, etag)).finish());
+    }
+    Ok(HttpResponse::Ok().insert_header((header::ETAG, etag)).content_type("application/json").body(body))
+}
+
+pub async fn timeline(App(app): App, Id(id): Id, api: web::Data<Api>) -> Result<HttpResponse, Problem> {
+    let (stored, entries) = timeline::of_message(&api.pool, &app, id).await?.ok_or(Problem::NoMessage)?;
+    Ok(HttpResponse::Ok().json(json!({ "message": message_view::view(&stored), "timeline": entries })))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ListQuery {
+    state: Option<String>,
+    outcome: Option<String>,
+    country: Option<String>,
+    channel: Option<String>,
+    reference: Option<String>,
+    created_from: Option<DateTime<Utc>>,
+    created_before: Option<DateTime<Utc>>,
+    cursor: Option<String>,
+    limit: Option<u16>,
+}
+
+pub async fn list(App(app): App, api: web::Data<Api>, request: HttpRequest) -> Result<HttpResponse, Problem> {
+    let query: ListQuery = query(&request)?;
+    let limit = query.limit.unwrap_or(50);
+    if !(1..=200).contains(&limit) {
+        return Err(Problem::field("limit", "must be 1 to 200"));
+    }
+    let country = query.country.map(|c| c.to_ascii_uppercase());
+    if country.as_ref().is_some_and(|c| c.len() != 2 || !c.bytes().all(|b| b.is_ascii_uppercase())) {
+        return Err(Problem::field("country", "must be two letters, such as ID"));
+    }
+    label("reference", query.reference.as_deref())?;
+    let filter = Filter {
+        state: word("state", query.state.as_deref(), State::ALL)?,
+        outcome: word("outcome", query.outcome.as_deref(), Outcome::ALL)?,
+        country,
+        channel: channel(query.channel.as_deref())?,
+        reference: query.reference,
+        created_from: query.created_from,
+        created_before: query.created_before,
+        before: cursor(query.cursor.as_deref())?,
+    };
+    let found = messages::list(&api.pool, &app, &filter, i64::from(limit)).await?;
+    let next = (found.len() == usize::from(limit)).then(|| found.last().map(|m| m.message.id.to_string())).flatten();
+    let views: Vec<Value> = found.iter().map(message_view::view).collect();
+    Ok(HttpResponse::Ok().json(json!({ "messages": views, "next": next })))
+}
+
+fn cursor(text: Option<&str>) -> Result<Option<MessageId>, Problem> {
+    let reason = "must be the `next` of an earlier answer";
+    text.map(|text| MessageId::parse(text).ok_or_else(|| Problem::field("cursor", reason))).transpose()
+}
+
+fn word<T: std::str::FromStr + std::fmt::Display>(
+    field: &str,
+    text: Option<&str>,
+    all: &[T],
+) -> Result<Option<T>, Problem> {
+    let Some(text) = text else { return Ok(None) };
+    text.parse().map(Some).map_err(|_| {
+        let known: Vec<String> = all.iter().map(T::to_string).collect();
+        Problem::field(field, format!("must be one of {}", known.join(", ")))
+    })
+}
+
+/// The query string, with the wrong parameter named.
+pub(super) fn query<T: serde::de::DeserializeOwned>(request: &HttpRequest) -> Result<T, Problem> {
+    let query = web::Query::<T>::from_query(request.query_string());
+    query.map(web::Query::into_inner).map_err(|error| {
+        let text = error.to_string();
+        let field = text.split('`').nth(1).unwrap_or("query").to_owned();
+        Problem::field(field, format!("is not a valid parameter here ({text})"))
+    })
+}

@@ -1,0 +1,10 @@
+//! The HTTP edge: parses into domain types, calls one service, turns its answer into JSON.
+
+pub mod problem;
+pub mod body;
+pub mod auth;
+pub mod messages;
+pub mod checks;
+pub mod callbacks;
+pub mod health;
+pub mod routes;
