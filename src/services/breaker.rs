@@ -13,10 +13,16 @@ pub struct Breaker {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
-    Closed { failures: u32 },
-    Open { until: DateTime<Utc> },
+    Closed {
+        failures: u32,
+    },
+    Open {
+        until: DateTime<Utc>,
+    },
     /// One send is under way; given up on at `until`, when its result was lost.
-    HalfOpen { until: DateTime<Utc> },
+    HalfOpen {
+        until: DateTime<Utc>,
+    },
 }
 
 /// Whether a send may go.
@@ -24,7 +30,9 @@ enum State {
 pub enum Permission {
     Go,
     /// It may be tried again after this.
-    Open { closed_in: TimeDelta },
+    Open {
+        closed_in: TimeDelta,
+    },
 }
 
 impl Breaker {

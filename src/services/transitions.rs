@@ -37,9 +37,15 @@ pub enum Record {
     Nothing,
     Receipt(Box<ReceivedReceipt>),
     /// A request to a provider: when it left, and the HTTP status of the answer.
-    Send { started_at: DateTime<Utc>, http_status: Option<i16> },
+    Send {
+        started_at: DateTime<Utc>,
+        http_status: Option<i16>,
+    },
     /// Only the app that owns the message may do this; UUIDv7 of a check.
-    ByApp { app: String, check_id: Uuid },
+    ByApp {
+        app: String,
+        check_id: Uuid,
+    },
 }
 
 /// What became of a command.
