@@ -7,9 +7,13 @@
 pub mod domain;
 pub mod store;
 pub mod providers;
+pub mod config;
 pub mod postgres;
 pub mod telemetry;
 pub mod clock;
 pub mod services;
 pub mod workers;
+pub mod web;
+pub mod app;
 pub mod simulator;
+pub mod commands;

@@ -1,1 +1,7 @@
-fn main() {}
+//! The program: reads the command line and the settings, and hands over to a command.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    otpost::commands::run()
+}

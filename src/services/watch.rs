@@ -51,7 +51,7 @@ impl Watch {
 
 impl Waiting {
     /// Completes at the next change. Call it before looking at the message, await it after: then none is missed.
-    pub fn changed(&self) -> impl Future<Output = ()> + '_ {
+    pub fn changed(&self) -> tokio::sync::futures::Notified<'_> {
         self.notify.notified()
     }
 }

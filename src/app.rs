@@ -1,0 +1,288 @@
+//! Wires everything. `main` and the tests both build an [`App`].
+
+use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use actix_web::dev::{Server, ServerHandle};
+use actix_web::{App as ActixApp, HttpServer, web};
+use chrono::TimeDelta;
+use sqlx::PgPool;
+use tokio::sync::{Notify, mpsc, watch};
+use tokio::task::JoinHandle;
+
+use crate::clock::Clock;
+use crate::config::{Settings, UnknownPolicy};
+use crate::domain::code_keys::CodeKeys;
+use crate::domain::route::Step;
+use crate::providers::client::{Client, ClientError};
+use crate::services::accept_message::{AcceptMessage, PurposeDefaults};
+use crate::services::account::{AccountPlan, Accounts};
+use crate::services::app_keys::AppKeys;
+use crate::services::apply_receipts::ApplyReceipts;
+use crate::services::dispatch::Dispatch;
+use crate::services::ledger::Ledger;
+use crate::services::take_callback::TakeCallback;
+use crate::services::transitions::Transitions;
+use crate::services::watch::Watch;
+use crate::store::StoreError;
+use crate::store::database;
+use crate::store::provider_ids::ProviderId;
+use crate::web::routes;
+use crate::workers::supervise::{Ticks, supervise};
+use crate::workers::{deadlines, janitor, matcher, sender};
+
+/// Tasks that commit groups. One commit serves a group, so few are enough; two keep both cores of a small machine busy.
+const LEDGER_WORKERS: usize = 2;
+/// How long after a stop signal connections are still taken, so that a load balancer notices.
+const LINGER: Duration = Duration::from_secs(5);
+/// How long requests may take to finish after that, in seconds.
+const FINISH_S: u64 = 25;
+/// Connections served at a time; more wait in the system's queue.
+const MAX_CONNECTIONS: usize = 4096;
+
+#[derive(Debug, thiserror::Error)]
+pub enum BuildError {
+    #[error("cannot use the database")]
+    Store(#[from] StoreError),
+    #[error("cannot migrate the database")]
+    Migrate(#[from] sqlx::migrate::MigrateError),
+    #[error("cannot set up the HTTP client")]
+    Client(#[from] ClientError),
+    #[error("cannot listen on {0}")]
+    Listen(SocketAddr, #[source] std::io::Error),
+}
+
+/// Where the database is, how codes are kept, and a clock other than the database's when a test wants one.
+pub struct Means {
+    pub database_url: String,
+    pub code_keys: CodeKeys,
+    pub clock: Option<Clock>,
+    pub migrate: bool,
+}
+
+/// What request handlers use.
+pub struct Api {
+    /// The API's own connections: callbacks, timers and sends have theirs.
+    pub pool: PgPool,
+    pub clock: Clock,
+    pub ledger: Ledger,
+    pub watch: Watch,
+    pub accept: AcceptMessage,
+    pub app_keys: AppKeys,
+    pub callbacks: TakeCallback,
+    pub ticks: Ticks,
+    stopping: AtomicBool,
+}
+
+impl Api {
+    pub fn is_stopping(&self) -> bool {
+        self.stopping.load(Ordering::Relaxed)
+    }
+}
+
+/// All parts, wired but not running.
+pub struct App {
+    pub api: web::Data<Api>,
+    pub transitions: Transitions,
+    pub dispatch: Arc<Dispatch>,
+    pub clock: Clock,
+    pub keys: CodeKeys,
+    pub accounts: Accounts,
+    pub ticks: Ticks,
+    landed: mpsc::UnboundedReceiver<Vec<ProviderId>>,
+    web_workers: usize,
+}
+
+impl App {
+    /// Connects, migrates when asked to, and wires. Call it inside a tokio runtime.
+    ///
+    /// # Errors
+    /// See [`BuildError`].
+    pub async fn build(settings: &Settings, means: Means) -> Result<Self, BuildError> {
+        let Means { database_url: url, code_keys: keys, clock, migrate } = means;
+        let api_pool = database::connect(&url, "otpost api", settings.database.connections).await?;
+        let work_pool = database::connect(&url, "otpost work", settings.database.ledger_connections).await?;
+        if migrate {
+            database::migrate(&work_pool).await?;
+        }
+        let clock = match clock {
+            Some(clock) => clock,
+            None => Clock::live(&work_pool).await?,
+        };
+        let watch = Watch::default();
+        let wake_sender = Arc::new(Notify::new());
+        let transitions = Transitions {
+            pool: work_pool.clone(),
+            keys: keys.clone(),
+            watch: watch.clone(),
+            wake_sender: Arc::clone(&wake_sender),
+        };
+        let (landed_sender, landed) = mpsc::unbounded_channel();
+        let ledger = Ledger::start(&transitions, LEDGER_WORKERS, landed_sender);
+        let accounts = accounts(settings);
+        let apply = ApplyReceipts { pool: work_pool.clone(), ledger: ledger.clone() };
+        let callbacks = TakeCallback {
+            pool: work_pool,
+            clock: clock.clone(),
+            keys: keys.clone(),
+            accounts: accounts.clone(),
+            apply,
+        };
+        let dispatch = Arc::new(Dispatch {
+            transitions: transitions.clone(),
+            ledger: ledger.clone(),
+            clock: clock.clone(),
+            client: Client::new(&settings.sending.client)?,
+            accounts: accounts.clone(),
+            text: settings.text.clone(),
+            lease: TimeDelta::from_std(settings.sending.lease).unwrap_or(TimeDelta::seconds(20)),
+            public_url: settings.server.public_url.clone(),
+        });
+        let ticks = Ticks::default();
+        let api = web::Data::new(Api {
+            accept: accept(settings, &api_pool, &clock, &keys, wake_sender),
+            app_keys: AppKeys::new(api_pool.clone(), clock.clone()),
+            pool: api_pool,
+            clock: clock.clone(),
+            ledger,
+            watch,
+            callbacks,
+            ticks: ticks.clone(),
+            stopping: AtomicBool::new(false),
+        });
+        let web_workers = settings.server.workers;
+        Ok(Self { api, transitions, dispatch, clock, keys, accounts, ticks, landed, web_workers })
+    }
+
+    /// Starts the loops and the HTTP server.
+    ///
+    /// # Errors
+    /// When the listener cannot be used.
+    pub fn start(self, listener: TcpListener) -> Result<Running, BuildError> {
+        let Self { api, transitions, dispatch, clock, accounts, ticks, landed, web_workers, .. } = self;
+        let address = listener.local_addr().map_err(|e| BuildError::Listen(([0, 0, 0, 0], 0).into(), e))?;
+        let (stop, stopped) = watch::channel(false);
+        let apply = api.callbacks.apply.clone();
+
+        let (t, c, k) = (transitions.clone(), clock.clone(), ticks.clone());
+        let mut loops =
+            vec![supervise("deadlines", &ticks, move || deadlines::replace_loop(t.clone(), c.clone(), k.clone()))];
+        let (t, c, k) = (transitions.clone(), clock.clone(), ticks.clone());
+        loops.push(supervise("lives", &ticks, move || deadlines::end_loop(t.clone(), c.clone(), k.clone())));
+        let (t, c, k) = (transitions.clone(), clock.clone(), ticks.clone());
+        loops.push(supervise("clock", &ticks, move || janitor::clock_loop(t.clone(), c.clone(), k.clone())));
+        let (t, c, a, p, k) = (transitions, clock, accounts, apply.clone(), ticks.clone());
+        loops.push(supervise("recovery", &ticks, move || {
+            janitor::recover_loop(t.clone(), c.clone(), a.clone(), p.clone(), k.clone())
+        }));
+        let (d, k) = (Arc::clone(&dispatch), ticks.clone());
+        loops.push(supervise("sender", &ticks, move || sender::run(Arc::clone(&d), k.clone(), stopped.clone())));
+        loops.push(tokio::spawn(matcher::run(apply, landed)));
+
+        let server = serve(api.clone(), listener, web_workers).map_err(|e| BuildError::Listen(address, e))?;
+        let handle = server.handle();
+        let server = tokio::spawn(server);
+        Ok(Running { address, api, dispatch, loops, stop, handle, server })
+    }
+}
+
+fn serve(api: web::Data<Api>, listener: TcpListener, workers: usize) -> std::io::Result<Server> {
+    let server = HttpServer::new(move || ActixApp::new().app_data(api.clone()).configure(routes::configure))
+        .workers(workers)
+        .max_connections(MAX_CONNECTIONS)
+        .client_request_timeout(Duration::from_secs(10))
+        .keep_alive(Duration::from_secs(75))
+        .shutdown_timeout(FINISH_S)
+        .disable_signals()
+        .listen(listener)?;
+    Ok(server.run())
+}
+
+/// A service that is up.
+pub struct Running {
+    pub address: SocketAddr,
+    pub api: web::Data<Api>,
+    dispatch: Arc<Dispatch>,
+    loops: Vec<JoinHandle<()>>,
+    stop: watch::Sender<bool>,
+    handle: ServerHandle,
+    server: JoinHandle<std::io::Result<()>>,
+}
+
+impl Running {
+    /// Stops without losing anything: not ready at once, then no new connections, then no new sends; what is under way
+    /// finishes. `linger`: whether to wait for load balancers to notice.
+    pub async fn stop(self, linger: bool) {
+        self.api.stopping.store(true, Ordering::Relaxed);
+        if linger {
+            tokio::time::sleep(LINGER).await;
+        }
+        self.handle.stop(true).await;
+        let _ = self.server.await;
+        self.stop.send_replace(true);
+        self.dispatch.transitions.wake_sender.notify_one();
+        let finished = async {
+            for account in self.dispatch.accounts.iter() {
+                // All permits free: no request to this account is under way any more.
+                let _ = account.permits.acquire_many(account.concurrency).await;
+            }
+        };
+        if tokio::time::timeout(Duration::from_secs(FINISH_S), finished).await.is_err() {
+            tracing::warn!("some sends did not finish; the next start finds them");
+        }
+        for one in self.loops {
+            one.abort();
+        }
+        self.api.pool.close().await;
+        self.dispatch.transitions.pool.close().await;
+    }
+}
+
+fn accounts(settings: &Settings) -> Accounts {
+    let sending = &settings.sending;
+    let seconds = |d: Duration| TimeDelta::from_std(d).unwrap_or(TimeDelta::seconds(30));
+    Accounts::new(settings.accounts.iter().map(|(name, account)| AccountPlan {
+        name: name.clone(),
+        channel: account.channel,
+        provider_name: account.provider.name(),
+        provider: account.provider.build(),
+        template: account.template.clone(),
+        per_second: account.per_second,
+        concurrency: account.concurrency,
+        breaker_failures: sending.breaker_failures,
+        breaker_open: seconds(sending.breaker_open),
+        resend_after: (account.on_unknown == UnknownPolicy::Resend).then(|| seconds(sending.resend_after)),
+    }))
+}
+
+fn accept(
+    settings: &Settings,
+    pool: &PgPool,
+    clock: &Clock,
+    keys: &CodeKeys,
+    wake_sender: Arc<Notify>,
+) -> AcceptMessage {
+    let steps = settings.route.steps.iter().filter_map(|name| {
+        let channel = settings.accounts.get(name)?.channel;
+        Some(Step { channel, account: name.clone() })
+    });
+    let purposes = settings.purposes.iter().map(|(name, p)| {
+        let defaults = PurposeDefaults {
+            valid_for_s: p.valid_for_s,
+            code_length: p.code_length,
+            replace_after_s: p.replace_after_s,
+        };
+        (name.clone(), defaults)
+    });
+    AcceptMessage {
+        pool: pool.clone(),
+        clock: clock.clone(),
+        keys: keys.clone(),
+        purposes: purposes.collect(),
+        steps: steps.collect(),
+        max_tries: settings.codes.max_tries,
+        wake_sender,
+    }
+}
