@@ -16,4 +16,5 @@ pub mod workers;
 pub mod web;
 pub mod app;
 pub mod simulator;
+pub mod rehearsal;
 pub mod commands;

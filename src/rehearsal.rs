@@ -1,0 +1,145 @@
+//! Settings under which every account talks to the simulator: for the demo, the tests and the benchmarks.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::time::Duration;
+
+use crate::config::{
+    AccountSettings, CodeSettings, DatabaseSettings, LogFormat, LogSettings, ProviderSettings, Purpose, RouteSettings,
+    SendingSettings, ServerSettings, Settings, UnknownPolicy,
+};
+use crate::domain::channel::Channel;
+use crate::domain::secret::Secret;
+use crate::domain::text::SmsText;
+use crate::providers::Template;
+use crate::providers::client::ClientSettings;
+use crate::providers::cliqtel::{CliqtelSender, CliqtelSmsConfig, CliqtelWhatsappConfig};
+use crate::providers::meta::MetaConfig;
+use crate::providers::ycloud::{DEFAULT_TOLERANCE_S, YcloudSmsConfig, YcloudWhatsappConfig};
+use crate::simulator::config as sim;
+
+/// Accounts of the simulator, by the names under which it has them.
+pub const ACCOUNTS: [&str; 5] = ["meta-main", "ycloud-wa", "ycloud-sms", "cliqtel-wa", "cliqtel-sms"];
+
+/// The route unless a test wants another: Meta's WhatsApp, then YCloud's SMS.
+pub const STEPS: [&str; 2] = ["meta-main", "ycloud-sms"];
+
+/// `replace_after_s`: 15 to 60.
+pub fn settings(data_dir: &Path, listen: SocketAddr, simulator_url: &str, replace_after_s: i16) -> Settings {
+    let url = simulator_url;
+    let secret = |text: &str| Secret::new(text);
+    let account = |channel, provider| AccountSettings {
+        channel,
+        provider,
+        template: Template {
+            name: if channel == Channel::Whatsapp { "login_code".to_owned() } else { String::new() },
+            language: if channel == Channel::Whatsapp { "en_US".to_owned() } else { String::new() },
+        },
+        per_second: 2000.0,
+        concurrency: 256,
+        on_unknown: if channel == Channel::Sms { UnknownPolicy::Resend } else { UnknownPolicy::GiveUp },
+    };
+    let accounts = BTreeMap::from([
+        (
+            "meta-main".to_owned(),
+            account(
+                Channel::Whatsapp,
+                ProviderSettings::Meta(MetaConfig {
+                    base_url: format!("{url}/meta"),
+                    version: "v25.0".to_owned(),
+                    phone_number_id: sim::META_PHONE_NUMBER_ID.to_owned(),
+                    access_token: secret(sim::META_TOKEN),
+                    app_secrets: vec![secret(sim::META_APP_SECRET)],
+                    verify_token: secret("sim-verify-token"),
+                }),
+            ),
+        ),
+        (
+            "ycloud-wa".to_owned(),
+            account(
+                Channel::Whatsapp,
+                ProviderSettings::YcloudWhatsapp(YcloudWhatsappConfig {
+                    base_url: format!("{url}/ycloud"),
+                    api_key: secret(sim::YCLOUD_KEY),
+                    from: sim::SENDER.to_owned(),
+                    webhook_secrets: vec![secret(sim::YCLOUD_WA_SECRET)],
+                    tolerance_s: DEFAULT_TOLERANCE_S,
+                }),
+            ),
+        ),
+        (
+            "ycloud-sms".to_owned(),
+            account(
+                Channel::Sms,
+                ProviderSettings::YcloudSms(YcloudSmsConfig {
+                    base_url: format!("{url}/ycloud"),
+                    api_key: secret(sim::YCLOUD_KEY),
+                    sender_id: None,
+                    webhook_secrets: vec![secret(sim::YCLOUD_SMS_SECRET)],
+                    tolerance_s: DEFAULT_TOLERANCE_S,
+                }),
+            ),
+        ),
+        (
+            "cliqtel-wa".to_owned(),
+            account(
+                Channel::Whatsapp,
+                ProviderSettings::CliqtelWhatsapp(CliqtelWhatsappConfig {
+                    base_url: format!("{url}/cliqtel"),
+                    api_key: secret(sim::CLIQTEL_KEY),
+                    account_id: sim::CLIQTEL_ACCOUNT_ID,
+                    callback_token: secret(CLIQTEL_TOKEN),
+                    signature: None,
+                }),
+            ),
+        ),
+        (
+            "cliqtel-sms".to_owned(),
+            account(
+                Channel::Sms,
+                ProviderSettings::CliqtelSms(CliqtelSmsConfig {
+                    base_url: format!("{url}/cliqtel"),
+                    api_key: secret(sim::CLIQTEL_KEY),
+                    sender: CliqtelSender::NumberId(sim::CLIQTEL_FROM_NUMBER_ID),
+                    callback_secret: secret("sim-cliqtel-callback-secret"),
+                }),
+            ),
+        ),
+    ]);
+    let purpose = |valid_for_s, code_length| Purpose { valid_for_s, code_length, replace_after_s };
+    Settings {
+        data_dir: data_dir.to_owned(),
+        server: ServerSettings { listen, public_url: format!("http://{listen}"), workers: 2 },
+        database: DatabaseSettings { url: None, connections: 16, ledger_connections: 8 },
+        codes: CodeSettings { keys: None, max_tries: 5 },
+        text: SmsText::new(SmsText::DEFAULT, "Example").expect("the default text is right"),
+        purposes: BTreeMap::from([
+            ("login".to_owned(), purpose(300, 6)),
+            ("payment".to_owned(), purpose(600, 8)),
+            ("signup".to_owned(), purpose(600, 6)),
+            ("reset".to_owned(), purpose(600, 6)),
+            ("other".to_owned(), purpose(300, 6)),
+        ]),
+        route: RouteSettings { steps: STEPS.map(str::to_owned).to_vec(), replace_after_s },
+        accounts,
+        sending: SendingSettings {
+            client: ClientSettings { pool_per_host: 256, ..ClientSettings::default() },
+            lease: Duration::from_secs(20),
+            resend_after: Duration::from_secs(5),
+            breaker_failures: 8,
+            breaker_open: Duration::from_secs(30),
+        },
+        log: LogSettings { format: LogFormat::Auto, filter: "warn".to_owned() },
+        warnings: Vec::new(),
+    }
+}
+
+/// The token in the callback address of the WhatsApp account at Cliqtel.
+const CLIQTEL_TOKEN: &str = "sim-cliqtel-callback-token";
+
+/// Where the simulator is to post an account's callbacks, when the service is reached at `public_url`.
+pub fn callback_url(public_url: &str, account: &str) -> String {
+    let query = if account == "cliqtel-wa" { format!("?token={CLIQTEL_TOKEN}") } else { String::new() };
+    format!("{public_url}/webhooks/{account}{query}")
+}
