@@ -82,6 +82,14 @@ impl Api {
     }
 }
 
+/// Who goes round the loops.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Loops {
+    Run,
+    /// A test, with a stopped clock.
+    ByHand,
+}
+
 /// All parts, wired but not running.
 pub struct App {
     pub api: web::Data<Api>,
@@ -156,16 +164,27 @@ impl App {
         Ok(Self { api, transitions, dispatch, clock, keys, accounts, ticks, landed, web_workers })
     }
 
-    /// Starts the loops and the HTTP server.
+    /// Starts the HTTP server, and the loops unless a test goes round them by hand.
     ///
     /// # Errors
     /// When the listener cannot be used.
-    pub fn start(self, listener: TcpListener) -> Result<Running, BuildError> {
-        let Self { api, transitions, dispatch, clock, accounts, ticks, landed, web_workers, .. } = self;
+    pub fn start(self, listener: TcpListener, loops: Loops) -> Result<Running, BuildError> {
         let address = listener.local_addr().map_err(|e| BuildError::Listen(([0, 0, 0, 0], 0).into(), e))?;
         let (stop, stopped) = watch::channel(false);
-        let apply = api.callbacks.apply.clone();
+        let server = serve(self.api.clone(), listener, self.web_workers).map_err(|e| BuildError::Listen(address, e))?;
+        let handle = server.handle();
+        let server = tokio::spawn(server);
+        let (api, dispatch) = (self.api.clone(), Arc::clone(&self.dispatch));
+        let loops = match loops {
+            Loops::Run => self.spawn_loops(stopped),
+            Loops::ByHand => vec![tokio::spawn(matcher::run(api.callbacks.apply.clone(), self.landed))],
+        };
+        Ok(Running { address, api, dispatch, loops, stop, handle, server })
+    }
 
+    fn spawn_loops(self, stopped: watch::Receiver<bool>) -> Vec<JoinHandle<()>> {
+        let Self { api, transitions, dispatch, clock, accounts, ticks, landed, .. } = self;
+        let apply = api.callbacks.apply.clone();
         let (t, c, k) = (transitions.clone(), clock.clone(), ticks.clone());
         let mut loops =
             vec![supervise("deadlines", &ticks, move || deadlines::replace_loop(t.clone(), c.clone(), k.clone()))];
@@ -177,14 +196,10 @@ impl App {
         loops.push(supervise("recovery", &ticks, move || {
             janitor::recover_loop(t.clone(), c.clone(), a.clone(), p.clone(), k.clone())
         }));
-        let (d, k) = (Arc::clone(&dispatch), ticks.clone());
-        loops.push(supervise("sender", &ticks, move || sender::run(Arc::clone(&d), k.clone(), stopped.clone())));
+        let k = ticks.clone();
+        loops.push(supervise("sender", &ticks, move || sender::run(Arc::clone(&dispatch), k.clone(), stopped.clone())));
         loops.push(tokio::spawn(matcher::run(apply, landed)));
-
-        let server = serve(api.clone(), listener, web_workers).map_err(|e| BuildError::Listen(address, e))?;
-        let handle = server.handle();
-        let server = tokio::spawn(server);
-        Ok(Running { address, api, dispatch, loops, stop, handle, server })
+        loops
     }
 }
 

@@ -17,7 +17,7 @@ use crate::providers::client::ClientSettings;
 use crate::providers::cliqtel::{CliqtelSender, CliqtelSmsConfig, CliqtelWhatsappConfig};
 use crate::providers::meta::MetaConfig;
 use crate::providers::ycloud::{DEFAULT_TOLERANCE_S, YcloudSmsConfig, YcloudWhatsappConfig};
-use crate::simulator::config as sim;
+use crate::simulator as sim;
 
 /// Accounts of the simulator, by the names under which it has them.
 pub const ACCOUNTS: [&str; 5] = ["meta-main", "ycloud-wa", "ycloud-sms", "cliqtel-wa", "cliqtel-sms"];

@@ -101,7 +101,8 @@ pub fn code_keys(settings: &Settings) -> Result<CodeKeys> {
     }
     let path = settings.data_dir.join("code.key");
     if !path.exists() {
-        fs::create_dir_all(&settings.data_dir).with_context(|| format!("cannot make {}", settings.data_dir.display()))?;
+        fs::create_dir_all(&settings.data_dir)
+            .with_context(|| format!("cannot make {}", settings.data_dir.display()))?;
         let new = path.with_extension("key.new");
         let mut file = fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&new)?;
         file.write_all(hex::encode(randomness::bytes::<32>()).as_bytes())?;
@@ -110,7 +111,10 @@ pub fn code_keys(settings: &Settings) -> Result<CodeKeys> {
     }
     let text = fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
     let Ok(secret) = hex::decode(text.trim()) else {
-        bail!("{} does not hold a key in hexadecimal digits; codes sealed with the lost key cannot be sent", path.display())
+        bail!(
+            "{} does not hold a key in hexadecimal digits; codes sealed with the lost key cannot be sent",
+            path.display()
+        )
     };
     let key = CodeKey::new(1, &secret).with_context(|| format!("{} does not hold a key", path.display()))?;
     Ok(CodeKeys::new(vec![key])?)

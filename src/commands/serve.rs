@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use anyhow::{Context, Result};
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::app::App;
+use crate::app::{App, Loops};
 use crate::commands::ground;
 
 #[derive(clap::Args)]
@@ -26,7 +26,7 @@ pub fn run(config: Option<&Path>, args: &Args) -> Result<ExitCode> {
         let listen = settings.server.listen;
         let listener = TcpListener::bind(listen).with_context(|| format!("cannot listen on {listen}"))?;
         let app = App::build(&settings, means).await?;
-        let running = app.start(listener)?;
+        let running = app.start(listener, Loops::Run)?;
         tracing::info!(listen = %running.address, private_database = database.is_private(), "otpost serves");
         let lingers = wait_for_signal().await?;
         tracing::info!("stopping: what is under way finishes first");

@@ -9,9 +9,15 @@ use crate::telemetry;
 use crate::web::body;
 use crate::web::problem::Problem;
 
-pub async fn handshake(account: web::Path<String>, api: web::Data<Api>, request: HttpRequest) -> Result<HttpResponse, Problem> {
+pub async fn handshake(
+    account: web::Path<String>,
+    api: web::Data<Api>,
+    request: HttpRequest,
+) -> Result<HttpResponse, Problem> {
     match api.callbacks.handshake(&account, request.query_string()).ok_or(Problem::NoAccount)? {
-        Handshake::Answer(challenge) => Ok(HttpResponse::Ok().content_type("text/plain; charset=utf-8").body(challenge)),
+        Handshake::Answer(challenge) => {
+            Ok(HttpResponse::Ok().content_type("text/plain; charset=utf-8").body(challenge))
+        }
         Handshake::Refused => Err(Problem::Handshake),
         Handshake::Malformed => Err(Problem::NotJson("the query holds no challenge".to_owned())),
         Handshake::None => Err(Problem::Method),

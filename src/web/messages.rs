@@ -110,9 +110,7 @@ impl Request {
 pub(super) fn channel(text: Option<&str>) -> Result<Option<Channel>, Problem> {
     match text {
         None | Some("auto") => Ok(None),
-        Some(text) => {
-            text.parse().map(Some).map_err(|()| Problem::field("channel", "must be auto, whatsapp or sms"))
-        }
+        Some(text) => text.parse().map(Some).map_err(|()| Problem::field("channel", "must be auto, whatsapp or sms")),
     }
 }
 

@@ -53,7 +53,9 @@ fn refusal_text(refusal: &Refusal) -> String {
         Refusal::Settled(outcome) => format!("the message is {outcome}; start a new one"),
         Refusal::StillSending => "the last attempt has not left yet; wait for it".to_owned(),
         Refusal::NotPlanned(Why::RouteEnd) => "the message's route has no step left; start a new one".to_owned(),
-        Refusal::NotPlanned(Why::TooLate) => "the message ends too soon for another attempt; start a new one".to_owned(),
+        Refusal::NotPlanned(Why::TooLate) => {
+            "the message ends too soon for another attempt; start a new one".to_owned()
+        }
         Refusal::NotPlanned(Why::NumberIsBad) => "the provider says that the number cannot receive messages".to_owned(),
         Refusal::NotPlanned(why) => format!("no next attempt: {why}"),
     }

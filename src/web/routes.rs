@@ -13,9 +13,7 @@ pub fn configure(config: &mut web::ServiceConfig) {
                 .post(messages::create)
                 .default_service(web::to(method_not_allowed)),
         )
-        .service(
-            web::resource("/v1/messages/{id}").get(messages::get).default_service(web::to(method_not_allowed)),
-        )
+        .service(web::resource("/v1/messages/{id}").get(messages::get).default_service(web::to(method_not_allowed)))
         .service(
             web::resource("/v1/messages/{id}/timeline")
                 .get(messages::timeline)

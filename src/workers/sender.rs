@@ -24,7 +24,11 @@ pub async fn run(dispatch: Arc<Dispatch>, ticks: Ticks, stop: tokio::sync::watch
         let woken = woken.notified();
         let sleep = match dispatch.run_once().await {
             Ok(round) if round.more_due || !round.sends.is_empty() => {
-                if round.sends.is_empty() { BREATH } else { Duration::ZERO }
+                if round.sends.is_empty() {
+                    BREATH
+                } else {
+                    Duration::ZERO
+                }
             }
             Ok(_) => next(&dispatch).await.unwrap_or(AWAY),
             Err(error) => {

@@ -1,5 +1,6 @@
 //! The feature tests, in one binary: one module per feature.
 
 mod helpers;
+mod fates;
 mod postgres;
 mod tidy;

@@ -49,7 +49,6 @@ pub async fn fresh_database() -> TestDatabase {
 }
 
 impl TestDatabase {
-    #[expect(dead_code, reason = "for tests that start the program itself")]
     pub fn url(&self) -> &str {
         &self.url
     }

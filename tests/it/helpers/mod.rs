@@ -1,3 +1,5 @@
 //! What several features' tests share.
 
+pub mod app;
 pub mod database;
+pub mod invariants;

@@ -1,0 +1,172 @@
+//! The whole service on a database of its own, with a stopped clock and the simulator: tests move time by hand.
+
+use std::net::TcpListener;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use otpost::app::{App, Loops, Means, Running};
+use otpost::clock::Clock;
+use otpost::config::Settings;
+use otpost::domain::code_keys::{CodeKey, CodeKeys};
+use otpost::rehearsal;
+use otpost::services::accept_message::AcceptMessage;
+use otpost::services::dispatch::Dispatch;
+use otpost::services::transitions::Transitions;
+use otpost::services::{end_lives, recover, replace};
+use otpost::simulator::{SimConfig, SimTime, Simulator};
+use serde_json::Value;
+use sqlx::PgPool;
+
+use crate::helpers::database::{TestDatabase, fresh_database};
+use crate::helpers::invariants;
+
+/// One step of [`TestApp::pass`].
+const STEP: Duration = Duration::from_millis(250);
+
+pub struct TestApp {
+    pub database: TestDatabase,
+    pub pool: PgPool,
+    pub clock: Clock,
+    pub sim: Simulator,
+    pub url: String,
+    pub key: String,
+    pub http: reqwest::Client,
+    pub settings: Settings,
+    pub transitions: Transitions,
+    pub dispatch: Arc<Dispatch>,
+    pub accept: AcceptMessage,
+    running: Running,
+}
+
+/// Where every stopped clock starts.
+pub fn start() -> DateTime<Utc> {
+    DateTime::from_timestamp(1_789_034_400, 0).expect("a time")
+}
+
+pub fn code_keys() -> CodeKeys {
+    CodeKeys::new(vec![CodeKey::new(1, &[7; 32]).expect("long enough")]).expect("one key")
+}
+
+/// Runs `test` and looks at every table after it.
+pub async fn with_app<F: AsyncFnOnce(&TestApp)>(test: F) {
+    with_settings(|_| {}, test).await;
+}
+
+/// The same with other settings.
+pub async fn with_settings<F: AsyncFnOnce(&TestApp)>(change: impl FnOnce(&mut Settings), test: F) {
+    let app = TestApp::start(change).await;
+    test(&app).await;
+    invariants::check(&app.pool, app.clock.now()).await;
+    app.stop().await;
+}
+
+impl TestApp {
+    pub async fn start(change: impl FnOnce(&mut Settings)) -> Self {
+        let database = fresh_database().await;
+        let start_unix_ms = u64::try_from(start().timestamp_millis()).ok();
+        let config = SimConfig { time: SimTime::Manual { start_unix_ms }, ..SimConfig::manual(1) };
+        let sim = Simulator::start(config, ([127, 0, 0, 1], 0).into()).expect("the simulator starts");
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let listen = listener.local_addr().expect("an address");
+        let mut settings = rehearsal::settings(Path::new("/nonexistent"), listen, &sim.url(), 15);
+        settings.server.workers = 1;
+        settings.database.connections = 4;
+        settings.database.ledger_connections = 4;
+        // Hanging answers are waited for by the wall clock.
+        settings.sending.client.connect_timeout = Duration::from_millis(200);
+        settings.sending.client.total_timeout = Duration::from_millis(400);
+        change(&mut settings);
+        for account in rehearsal::ACCOUNTS {
+            let url = rehearsal::callback_url(&settings.server.public_url, account);
+            sim.set_callback(account, Some(&url)).expect("the simulator has the account");
+        }
+        let clock = Clock::stopped(start());
+        let means = Means {
+            database_url: database.url().to_owned(),
+            code_keys: code_keys(),
+            clock: Some(clock.clone()),
+            migrate: false,
+        };
+        let app = App::build(&settings, means).await.expect("the app is built");
+        let transitions = app.transitions.clone();
+        let dispatch = Arc::clone(&app.dispatch);
+        let accept = app.api.accept.clone();
+        let key = app.api.app_keys.create("shop", "test").await.expect("a key").key.expose().to_owned();
+        let running = app.start(listener, Loops::ByHand).expect("the app starts");
+        let url = format!("http://{listen}");
+        let pool = database.pool().await;
+        let http = reqwest::Client::new();
+        Self { database, pool, clock, sim, url, key, http, settings, transitions, dispatch, accept, running }
+    }
+
+    pub async fn stop(self) {
+        self.running.stop(false).await;
+        self.sim.stop().await;
+        self.pool.close().await;
+    }
+
+    /// Goes round all loops until none has anything left to do.
+    pub async fn run_workers(&self) {
+        loop {
+            let round = self.dispatch.run_once().await.expect("the sender goes round");
+            let mut busy = !round.sends.is_empty();
+            for send in round.sends {
+                send.await.expect("a send ends");
+            }
+            busy |= replace::run_once(&self.transitions, &self.clock).await.expect("deadlines").due > 0;
+            busy |= end_lives::run_once(&self.transitions, &self.clock).await.expect("lives") > 0;
+            let accounts = &self.dispatch.accounts;
+            busy |= recover::abandoned_sends(&self.transitions, &self.clock, accounts).await.expect("leases") > 0;
+            if !busy {
+                return;
+            }
+        }
+    }
+
+    /// Lets time pass for the service and for the simulator, in small steps.
+    pub async fn pass(&self, time: Duration) {
+        let mut left = time;
+        self.run_workers().await;
+        while !left.is_zero() {
+            let step = left.min(STEP);
+            left -= step;
+            self.clock.advance(TimeDelta::from_std(step).expect("a step is short"));
+            self.sim.advance(step).await.expect("the simulator's clock is manual");
+            self.run_workers().await;
+        }
+    }
+
+    pub async fn request(&self, method: reqwest::Method, path: &str, body: Option<Value>) -> (u16, Value) {
+        let mut request = self.http.request(method, format!("{}{path}", self.url)).bearer_auth(&self.key);
+        if let Some(body) = body {
+            request = request.header("content-type", "application/json").body(body.to_string());
+        }
+        let response = request.send().await.expect("the service answers");
+        let status = response.status().as_u16();
+        let text = response.text().await.expect("a whole answer");
+        (status, serde_json::from_str(&text).unwrap_or(Value::String(text)))
+    }
+
+    pub async fn post(&self, path: &str, body: Value) -> (u16, Value) {
+        self.request(reqwest::Method::POST, path, Some(body)).await
+    }
+
+    pub async fn get(&self, path: &str) -> (u16, Value) {
+        self.request(reqwest::Method::GET, path, None).await
+    }
+
+    /// Sends a code to `to`; returns the message's id.
+    pub async fn send(&self, to: &str) -> String {
+        let (status, answer) = self.post("/v1/messages", serde_json::json!({ "to": to })).await;
+        assert_eq!(status, 202, "{answer}");
+        answer["id"].as_str().expect("an id").to_owned()
+    }
+
+    pub async fn message(&self, id: &str) -> Value {
+        let (status, message) = self.get(&format!("/v1/messages/{id}")).await;
+        assert_eq!(status, 200, "{message}");
+        message
+    }
+}

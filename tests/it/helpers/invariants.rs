@@ -1,0 +1,86 @@
+//! What must hold in every table, whatever happened.
+
+use chrono::{DateTime, Utc};
+use sqlx::{AssertSqlSafe, PgPool};
+
+/// Each finds rows that must not be. `$1` is the time.
+const RULES: &[(&str, &str)] = &[
+    (
+        "at most one attempt follows each attempt, and none is skipped",
+        "select m.message_id from messages m join attempts a using (bucket, message_id)
+          group by m.bucket, m.message_id having count(*) <> max(a.attempt_no) or count(*) <> m.attempt_count",
+    ),
+    (
+        "only the last attempt of a pending message waits for a delivery",
+        "select a.message_id from attempts a join messages m using (bucket, message_id)
+          where a.timer = 'armed' and (m.outcome <> 'pending' or a.attempt_no <> m.attempt_count)",
+    ),
+    (
+        "no replacement is planned before its deadline",
+        "select b.message_id from attempts a join attempts b
+             on (b.bucket, b.message_id, b.attempt_no) = (a.bucket, a.message_id, a.attempt_no + 1)
+          where b.reason = 'silent' and (a.replace_at is null or b.planned_at < a.replace_at)",
+    ),
+    (
+        "a failed replacement follows a failure",
+        "select b.message_id from attempts a join attempts b
+             on (b.bucket, b.message_id, b.attempt_no) = (a.bucket, a.message_id, a.attempt_no + 1)
+          where b.reason = 'failed' and a.failed_at is null",
+    ),
+    (
+        "nothing is sent once a message is settled",
+        "select s.message_id from sends s join messages m using (bucket, message_id)
+           join attempts a using (bucket, message_id, attempt_no)
+          where m.settled_at < a.in_flight_at",
+    ),
+    (
+        "a message is as delivered as its attempts, or verified",
+        "select m.message_id from messages m join attempts a using (bucket, message_id)
+          group by m.bucket, m.message_id
+         having bool_or(a.state = 'delivered') and m.state <> 'delivered'
+             or m.state = 'delivered' and not bool_or(a.state = 'delivered') and m.outcome <> 'verified'
+             or m.state = 'failed' and not bool_and(a.state = 'failed')",
+    ),
+    (
+        "the attempts' first times are the receipts'",
+        "select a.message_id from attempts a
+           left join (select bucket, message_id, attempt_no, min(received_at) filter (where status = 'sent') as sent,
+                             min(received_at) filter (where status = 'delivered') as delivered,
+                             min(received_at) filter (where status = 'read') as read
+                        from receipts group by 1, 2, 3) r using (bucket, message_id, attempt_no)
+          where a.sent_at is distinct from r.sent or a.delivered_at is distinct from r.delivered
+             or a.read_at is distinct from r.read",
+    ),
+    (
+        "a message ends when its life does",
+        "select message_id from messages where outcome = 'pending' and expires_at < $1 - interval '60 seconds'",
+    ),
+    (
+        "a code is right once at most",
+        "select message_id from checks where verdict = 'right' group by message_id having count(*) > 1",
+    ),
+    (
+        "no more wrong codes are heard than allowed",
+        "select m.message_id from messages m join checks c using (bucket, message_id) where c.verdict = 'wrong'
+          group by m.bucket, m.message_id having count(*) > m.max_tries or count(*) <> m.wrong_tries",
+    ),
+    (
+        "a receipt whose id has landed does not wait",
+        "select u.receipt_id from unmatched_receipts u join provider_ids p using (slot, account, provider_message_id)",
+    ),
+];
+
+/// # Panics
+/// When a rule does not hold; says which and for which message.
+pub async fn check(pool: &PgPool, now: DateTime<Utc>) {
+    for (rule, sql) in RULES {
+        let sql =
+            format!("select message_id::text from ({sql}) as broken (message_id) where $1::timestamptz is not null");
+        let broken: Vec<(String,)> = sqlx::query_as(AssertSqlSafe(sql))
+            .bind(now)
+            .fetch_all(pool)
+            .await
+            .unwrap_or_else(|e| panic!("{rule}: {e}"));
+        assert!(broken.is_empty(), "broken: {rule}: {broken:?}");
+    }
+}
