@@ -2,6 +2,8 @@
 
 mod helpers;
 mod api;
+mod callbacks;
 mod fates;
+mod model;
 mod postgres;
 mod tidy;
