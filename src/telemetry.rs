@@ -8,12 +8,15 @@ use tracing_subscriber::util::SubscriberInitExt;
 
 use crate::config::LogFormat;
 
+/// At its finest level the phone number library logs whole numbers. Whatever the settings say, that is not taken.
+const NO_NUMBERS: &str = "rlibphonenumber=off";
+
 /// Sends the log to stderr. Does nothing when one is set up already, as in tests.
 ///
 /// # Errors
 /// When `filter` is no filter.
 pub fn start(format: LogFormat, filter: &str) -> Result<(), tracing_subscriber::filter::ParseError> {
-    let filter = EnvFilter::builder().parse(filter)?;
+    let filter = EnvFilter::builder().parse(filter)?.add_directive(NO_NUMBERS.parse()?);
     let terminal = std::io::stderr().is_terminal();
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(terminal);
     let json = match format {
