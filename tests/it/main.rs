@@ -3,6 +3,7 @@
 mod helpers;
 mod api;
 mod callbacks;
+mod codes;
 mod fates;
 mod model;
 mod postgres;
