@@ -7,4 +7,5 @@ mod codes;
 mod fates;
 mod model;
 mod postgres;
+mod races;
 mod tidy;
