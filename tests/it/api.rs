@@ -397,7 +397,8 @@ async fn a_list_is_filtered_and_paged_without_gaps() {
         let all = app.get("/v1/messages?limit=200").await.1["messages"].as_array().unwrap().clone();
         let at = start() + TimeDelta::milliseconds(200);
         let at_text = at.to_rfc3339().replace('+', "%2B");
-        let filters: Vec<(String, Box<dyn Fn(&Value) -> bool>)> = vec![
+        type Fits = Box<dyn Fn(&Value) -> bool>;
+        let filters: Vec<(String, Fits)> = vec![
             ("state=delivered".into(), Box::new(|m| m["state"] == "delivered")),
             ("state=accepted".into(), Box::new(|m| m["state"] == "accepted")),
             ("outcome=cancelled".into(), Box::new(|m| m["outcome"] == "cancelled")),
