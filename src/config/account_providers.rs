@@ -113,7 +113,7 @@ fn ycloud_sms(section: &Section<'_>) -> Option<YcloudSmsConfig> {
 fn cliqtel_whatsapp(section: &Section<'_>) -> Option<CliqtelWhatsappConfig> {
     let base_url = base_url(section, cliqtel::DEFAULT_BASE_URL);
     let api_key = secret(section, "api_key");
-    let account_id = section.integer("account_id", 1..=i64::MAX, "");
+    let account_id = section.integer("account_id", 1..=i64::MAX, "as they give it");
     let account_id = section.required("account_id", account_id, "must be the id of their WhatsApp account");
     let callback_token = token(section, "callback_token");
     let child = section.section("signature");
@@ -131,7 +131,7 @@ fn cliqtel_sms(section: &Section<'_>) -> Option<CliqtelSmsConfig> {
     let base_url = base_url(section, cliqtel::DEFAULT_BASE_URL);
     let api_key = secret(section, "api_key");
     let from = section.parsed("from", "must be 1 to 20 characters", sender);
-    let number_id = section.integer("number_id", 1..=i64::MAX, "");
+    let number_id = section.integer("number_id", 1..=i64::MAX, "as they give it");
     let callback_secret = token(section, "callback_secret");
     let sender = match (from, number_id) {
         (Some(from), None) => Some(CliqtelSender::From(from)),

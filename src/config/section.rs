@@ -80,7 +80,20 @@ impl<'a> Section<'a> {
             }
             (name, section)
         };
-        names.into_values().map(child).collect()
+        let is_table = |name: &String| {
+            self.table.and_then(|table| table.get(name)).is_none_or(|item| matches!(item.value, Value::Table(_)))
+        };
+        names
+            .into_values()
+            .filter_map(|name| {
+                if is_table(&name) {
+                    Some(child(name))
+                } else {
+                    self.section(&name);
+                    None
+                }
+            })
+            .collect()
     }
 
     /// Whether anything is set in this table.
