@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::config::section::Section;
+use crate::config::section::{Section, shown};
 use crate::config::spelling;
 use crate::domain::route::{DEFAULT_REPLACE_AFTER_S, REPLACE_AFTER_S};
 
@@ -41,7 +41,7 @@ impl RouteSettings {
                         Vec::from_iter(accounts.iter().map(String::as_str)).join(", ")
                     ),
                 };
-                section.complain("steps", format!("names \"{step}\", which is no account"), allowed);
+                section.complain("steps", format!("names {}, which is no account", shown(step)), allowed);
             }
             if steps[..i].contains(step) {
                 section.complain("steps", format!("names \"{step}\" twice"), STEPS_ALLOWED);

@@ -113,7 +113,7 @@ impl<'a> Section<'a> {
     /// A text that `parse` understands.
     pub fn parsed<T>(&self, key: &str, allowed: &str, parse: impl FnOnce(&str) -> Option<T>) -> Option<T> {
         let text = self.text(key)?;
-        parse(&text).or_else(|| self.wrong(key, format!("is {text:?}"), allowed))
+        parse(&text).or_else(|| self.wrong(key, format!("is {}", shown(&text)), allowed))
     }
 
     /// One of a few words.
@@ -132,7 +132,7 @@ impl<'a> Section<'a> {
         let number = match self.raw(key)? {
             Raw::File(Value::Integer(number)) => Ok(*number),
             Raw::File(other) => Err(other.kind().to_owned()),
-            Raw::Variable(text) => text.trim().parse::<i64>().map_err(|_| format!("{text:?}")),
+            Raw::Variable(text) => text.trim().parse::<i64>().map_err(|_| shown(text)),
         };
         match number {
             Ok(number) => T::try_from(number)
@@ -149,7 +149,7 @@ impl<'a> Section<'a> {
             Raw::File(Value::Integer(number)) => Ok(*number as f64),
             Raw::File(Value::Float(number)) => Ok(*number),
             Raw::File(other) => Err(other.kind().to_owned()),
-            Raw::Variable(text) => text.trim().parse().map_err(|_| format!("{text:?}")),
+            Raw::Variable(text) => text.trim().parse().map_err(|_| shown(text)),
         };
         match number {
             Ok(number) if range.contains(&number) => Some(number),
@@ -271,4 +271,15 @@ impl<'a> Section<'a> {
 
 fn in_variable(name: &str) -> String {
     name.to_ascii_uppercase().replace('-', "_")
+}
+
+/// What was given, for an error; but not what is long or has a password's place, since it may be a secret that somebody
+/// put in the wrong line.
+pub(super) fn shown(text: &str) -> String {
+    const MOST: usize = 40;
+    if text.len() > MOST || text.contains('@') {
+        format!("a text of {} bytes", text.len())
+    } else {
+        format!("{text:?}")
+    }
 }
