@@ -1,6 +1,7 @@
 //! Whole settings: what is read, from where, and what is said when something is wrong.
 
 mod broken;
+mod broken_accounts;
 
 use super::*;
 use crate::domain::channel::Channel;
