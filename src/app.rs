@@ -2,7 +2,7 @@
 
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use actix_web::dev::{Server, ServerHandle};
@@ -29,8 +29,10 @@ use crate::services::watch::Watch;
 use crate::store::StoreError;
 use crate::store::database;
 use crate::store::provider_ids::ProviderId;
+use crate::telemetry::Ticks;
+use crate::web::api::Api;
 use crate::web::routes;
-use crate::workers::supervise::{Ticks, supervise};
+use crate::workers::supervise::supervise;
 use crate::workers::{deadlines, janitor, matcher, sender};
 
 /// Tasks that commit groups. One commit serves a group, so few are enough; two keep both cores of a small machine busy.
@@ -60,26 +62,6 @@ pub struct Means {
     pub code_keys: CodeKeys,
     pub clock: Option<Clock>,
     pub migrate: bool,
-}
-
-/// What request handlers use.
-pub struct Api {
-    /// The API's own connections: callbacks, timers and sends have theirs.
-    pub pool: PgPool,
-    pub clock: Clock,
-    pub ledger: Ledger,
-    pub watch: Watch,
-    pub accept: AcceptMessage,
-    pub app_keys: AppKeys,
-    pub callbacks: TakeCallback,
-    pub ticks: Ticks,
-    stopping: AtomicBool,
-}
-
-impl Api {
-    pub fn is_stopping(&self) -> bool {
-        self.stopping.load(Ordering::Relaxed)
-    }
 }
 
 /// Who goes round the loops.
@@ -230,7 +212,7 @@ impl Running {
     /// Stops without losing anything: not ready at once, then no new connections, then no new sends; what is under way
     /// finishes. `linger`: whether to wait for load balancers to notice.
     pub async fn stop(self, linger: bool) {
-        self.api.stopping.store(true, Ordering::Relaxed);
+        self.api.stop();
         if linger {
             tokio::time::sleep(LINGER).await;
         }

@@ -11,7 +11,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 
 use crate::app::Means;
-use crate::config::{Settings, environment};
+use crate::config::{LogFormat, Settings, environment};
 use crate::domain::code_keys::{CodeKey, CodeKeys};
 use crate::postgres::{Cluster, Profile, ensure_database};
 use crate::services::randomness;
@@ -28,7 +28,12 @@ const LOOK_AFTER: Duration = Duration::from_secs(1);
 /// Everything that is wrong with them, a line each.
 pub fn settings(config: Option<&Path>) -> Result<Settings> {
     let settings = Settings::load(config, &environment()).map_err(|errors| anyhow::anyhow!("{errors}"))?;
-    telemetry::start(settings.log.format, &settings.log.filter)?;
+    let json = match settings.log.format {
+        LogFormat::Auto => None,
+        LogFormat::Text => Some(false),
+        LogFormat::Json => Some(true),
+    };
+    telemetry::start(json, &settings.log.filter)?;
     for warning in &settings.warnings {
         tracing::warn!("{warning}");
     }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::services::dispatch::Dispatch;
 use crate::store::attempts;
 use crate::telemetry;
-use crate::workers::supervise::Ticks;
+use crate::telemetry::Ticks;
 
 /// Longest sleep: what another instance planned is found after this at the latest.
 const TICK: Duration = Duration::from_millis(100);
