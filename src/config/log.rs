@@ -5,6 +5,9 @@ use tracing_subscriber::EnvFilter;
 use crate::config::section::Section;
 use crate::domain::words::words;
 
+/// Libraries tell at `info` what only their authors want to know.
+const DEFAULT_FILTER: &str = "info,sqlx=warn,actix_server=warn";
+
 #[derive(Clone, Debug)]
 pub struct LogSettings {
     pub format: LogFormat,
@@ -30,6 +33,6 @@ impl LogSettings {
         let allowed = "must be a level, or levels of modules, such as info or info,otpost=debug";
         let filter = section.parsed("filter", allowed, |text| EnvFilter::try_new(text).ok().map(|_| text.to_owned()));
         section.finish();
-        Self { format, filter: filter.unwrap_or_else(|| "info".to_owned()) }
+        Self { format, filter: filter.unwrap_or_else(|| DEFAULT_FILTER.to_owned()) }
     }
 }
