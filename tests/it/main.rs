@@ -1,6 +1,9 @@
 //! The feature tests, in one binary: one module per feature.
 
 mod helpers;
+mod api;
+mod callbacks;
 mod fates;
+mod model;
 mod postgres;
 mod tidy;
