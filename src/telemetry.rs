@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::error::Error;
+use std::fs::File;
 use std::io::IsTerminal;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -20,6 +21,17 @@ pub fn start(json: Option<bool>, filter: &str) -> Result<(), tracing_subscriber:
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(terminal);
     let json = json.unwrap_or(!terminal);
     let _ = if json { builder.json().flatten_event(true).finish().try_init() } else { builder.finish().try_init() };
+    Ok(())
+}
+
+/// Sends the log to a file, as text, for a command that draws on the terminal.
+///
+/// # Errors
+/// When `filter` is no filter.
+pub fn start_in_file(file: File, filter: &str) -> Result<(), tracing_subscriber::filter::ParseError> {
+    let filter = EnvFilter::builder().parse(filter)?;
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(Mutex::new(file)).with_ansi(false);
+    let _ = builder.finish().try_init();
     Ok(())
 }
 

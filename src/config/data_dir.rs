@@ -17,6 +17,14 @@ pub(super) fn read(root: &Section<'_>, env: &BTreeMap<String, String>) -> PathBu
     default.unwrap_or_else(|| PathBuf::from(FOR_ROOT))
 }
 
+/// Where the program keeps its things when no settings say so; `None` when the user has no home.
+pub fn default_data_dir(env: &BTreeMap<String, String>) -> Option<PathBuf> {
+    match env.get("OTPOST_DATA_DIR").filter(|given| !given.is_empty()) {
+        Some(given) => Some(std::path::absolute(given).unwrap_or_else(|_| PathBuf::from(given))),
+        None => default(env, rustix::process::geteuid().is_root()),
+    }
+}
+
 /// A relative XDG_DATA_HOME is ignored, as the XDG Base Directory Specification asks.
 fn default(env: &BTreeMap<String, String>, is_root: bool) -> Option<PathBuf> {
     if is_root {

@@ -28,6 +28,7 @@ use std::path::{Path, PathBuf};
 
 pub use self::accounts::{AccountSettings, ProviderSettings, UnknownPolicy};
 pub use self::codes::CodeSettings;
+pub use self::data_dir::default_data_dir;
 pub use self::database::DatabaseSettings;
 pub use self::log::{LogFormat, LogSettings};
 pub use self::problem::{ConfigErrors, Problem};
