@@ -1,30 +1,44 @@
 //! What the program tells its operator.
 
+use std::collections::BTreeMap;
 use std::error::Error;
+use std::fs::File;
 use std::io::IsTerminal;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::util::SubscriberInitExt;
 
-use crate::config::LogFormat;
-
 /// At its finest level the phone number library logs whole numbers. Whatever the settings say, that is not taken.
 const NO_NUMBERS: &str = "rlibphonenumber=off";
 
-/// Sends the log to stderr. Does nothing when one is set up already, as in tests.
+fn levels(filter: &str) -> Result<EnvFilter, tracing_subscriber::filter::ParseError> {
+    Ok(EnvFilter::builder().parse(filter)?.add_directive(NO_NUMBERS.parse()?))
+}
+
+/// Sends the log to stderr: as JSON or as text, or when `json` is `None`, as text to a terminal and as JSON elsewhere. Does
+/// nothing when a log is set up already, as in tests.
 ///
 /// # Errors
 /// When `filter` is no filter.
-pub fn start(format: LogFormat, filter: &str) -> Result<(), tracing_subscriber::filter::ParseError> {
-    let filter = EnvFilter::builder().parse(filter)?.add_directive(NO_NUMBERS.parse()?);
+pub fn start(json: Option<bool>, filter: &str) -> Result<(), tracing_subscriber::filter::ParseError> {
+    let filter = levels(filter)?;
     let terminal = std::io::stderr().is_terminal();
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(terminal);
-    let json = match format {
-        LogFormat::Json => true,
-        LogFormat::Text => false,
-        LogFormat::Auto => !terminal,
-    };
+    let json = json.unwrap_or(!terminal);
     let _ = if json { builder.json().flatten_event(true).finish().try_init() } else { builder.finish().try_init() };
+    Ok(())
+}
+
+/// Sends the log to a file, as text, for a command that draws on the terminal.
+///
+/// # Errors
+/// When `filter` is no filter.
+pub fn start_in_file(file: File, filter: &str) -> Result<(), tracing_subscriber::filter::ParseError> {
+    let filter = levels(filter)?;
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(Mutex::new(file)).with_ansi(false);
+    let _ = builder.finish().try_init();
     Ok(())
 }
 
@@ -38,4 +52,23 @@ pub fn chain(error: &dyn Error) -> String {
         cause = error.source();
     }
     text
+}
+
+/// When each loop last went round. Cheap to clone.
+#[derive(Clone, Default)]
+pub struct Ticks(Arc<Mutex<BTreeMap<&'static str, Instant>>>);
+
+impl Ticks {
+    pub fn tick(&self, name: &'static str) {
+        self.lock().insert(name, Instant::now());
+    }
+
+    /// Loops that have not gone round for `longer`.
+    pub fn stalled(&self, longer: Duration) -> Vec<&'static str> {
+        self.lock().iter().filter(|(_, at)| at.elapsed() > longer).map(|(name, _)| *name).collect()
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<&'static str, Instant>> {
+        self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
 }

@@ -11,9 +11,9 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 
 use crate::app::Means;
-use crate::config::{Settings, environment};
+use crate::config::{LogFormat, Settings, environment};
 use crate::domain::code_keys::{CodeKey, CodeKeys};
-use crate::postgres::{Cluster, Profile, ensure_database};
+use crate::postgres::{Cluster, PostgresError, Profile, ensure_database};
 use crate::services::randomness;
 use crate::telemetry;
 
@@ -28,7 +28,12 @@ const LOOK_AFTER: Duration = Duration::from_secs(1);
 /// Everything that is wrong with them, a line each.
 pub fn settings(config: Option<&Path>) -> Result<Settings> {
     let settings = Settings::load(config, &environment()).map_err(|errors| anyhow::anyhow!("{errors}"))?;
-    telemetry::start(settings.log.format, &settings.log.filter)?;
+    let json = match settings.log.format {
+        LogFormat::Auto => None,
+        LogFormat::Text => Some(false),
+        LogFormat::Json => Some(true),
+    };
+    telemetry::start(json, &settings.log.filter)?;
     for warning in &settings.warnings {
         tracing::warn!("{warning}");
     }
@@ -48,14 +53,36 @@ struct Keeper {
 }
 
 impl Database {
+    /// For a service: a private server is its own and nobody else's.
+    ///
     /// # Errors
     /// When no private server can be started; says what to install or set.
     pub fn open(settings: &Settings) -> Result<Self> {
         if let Some(url) = &settings.database.url {
             return Ok(Self { url: url.expose().to_owned(), keeper: None });
         }
+        Self::private(Cluster::start(&settings.data_dir.join("postgres"), Profile::Durable)?)
+    }
+
+    /// For a command beside a service that may be running: its private server will do.
+    ///
+    /// # Errors
+    /// As [`Database::open`].
+    pub fn join(settings: &Settings) -> Result<Self> {
+        if settings.database.url.is_some() {
+            return Self::open(settings);
+        }
         let dir = settings.data_dir.join("postgres");
-        let cluster = Cluster::start(&dir, Profile::Durable)?;
+        match Cluster::start(&dir, Profile::Durable) {
+            Err(in_use @ PostgresError::InUse(_)) => {
+                let url = Cluster::url_of_running(&dir, DATABASE).ok_or(in_use)?;
+                Ok(Self { url, keeper: None })
+            }
+            started => Self::private(started?),
+        }
+    }
+
+    fn private(cluster: Cluster) -> Result<Self> {
         let (admin, url) = (cluster.url("postgres"), cluster.url(DATABASE));
         runtime()?.block_on(ensure_database(&admin, DATABASE)).context("cannot create the database")?;
         Ok(Self { url, keeper: Some(Keeper::start(cluster)) })

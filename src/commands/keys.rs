@@ -31,7 +31,7 @@ pub enum Command {
 
 pub fn run(config: Option<&Path>, command: Command) -> Result<ExitCode> {
     let settings = ground::settings(config)?;
-    let database = ground::Database::open(&settings)?;
+    let database = ground::Database::join(&settings)?;
     ground::runtime()?.block_on(async {
         let pool = database::connect(&database.url, "otpost keys", 1).await?;
         database::migrate(&pool).await?;

@@ -10,7 +10,7 @@ use crate::store::database;
 
 pub fn run(config: Option<&Path>) -> Result<ExitCode> {
     let settings = ground::settings(config)?;
-    let database = ground::Database::open(&settings)?;
+    let database = ground::Database::join(&settings)?;
     ground::runtime()?.block_on(async {
         let pool = database::connect(&database.url, "otpost migrate", 1).await?;
         database::migrate(&pool).await?;

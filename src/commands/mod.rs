@@ -1,11 +1,22 @@
-//! The command line.
+//! The command line: one file per command, and what they share (`ground`, `client`, `papers`, `paint`).
 
 mod ground;
+mod paint;
+mod papers;
+mod client;
+mod demo;
 mod serve;
 mod migrate;
 mod keys;
+mod send;
+mod check;
+mod show;
+mod tail;
+mod replay;
+mod config;
+mod simulate;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
@@ -14,34 +25,94 @@ use crate::telemetry;
 
 /// One-time passwords that arrive: WhatsApp first, the same code by SMS when it fails or stays silent.
 #[derive(Parser)]
-#[command(name = "otpost", version, about, max_term_width = 100)]
+#[command(
+    name = "otpost",
+    version,
+    about,
+    max_term_width = 100,
+    after_help = "Begin with `otpost demo`: it needs no settings and no accounts."
+)]
 struct Cli {
-    /// Settings file; `otpost.toml` in the working directory when there is one.
-    #[arg(long, global = true, value_name = "FILE")]
-    config: Option<PathBuf>,
     #[command(subcommand)]
     command: Command,
 }
 
+#[derive(clap::Args)]
+struct SettingsFile {
+    /// Settings file; `otpost.toml` in the working directory when there is one.
+    #[arg(long, global = true, value_name = "FILE")]
+    config: Option<PathBuf>,
+}
+
+impl SettingsFile {
+    fn path(&self) -> Option<&Path> {
+        self.config.as_deref()
+    }
+}
+
 #[derive(Subcommand)]
 enum Command {
+    /// Everything on this machine, played through: service, database, simulated providers, twelve phones.
+    Demo(demo::Args),
     /// Runs the service until SIGTERM or Ctrl-C.
-    Serve(serve::Args),
+    Serve {
+        #[command(flatten)]
+        file: SettingsFile,
+        #[command(flatten)]
+        args: serve::Args,
+    },
     /// Brings the database's tables up to date.
-    Migrate,
+    Migrate {
+        #[command(flatten)]
+        file: SettingsFile,
+    },
     /// API keys: create, list, revoke.
-    #[command(subcommand)]
-    Keys(keys::Command),
+    Keys {
+        #[command(flatten)]
+        file: SettingsFile,
+        #[command(subcommand)]
+        command: keys::Command,
+    },
+    /// Sends a code to a number through a running service; prints the message's id.
+    Send(send::Args),
+    /// Checks the code that a person typed; exit code 0 when it is right.
+    Check(check::Args),
+    /// Tells the story of a message, step by step, with the time of each.
+    Show(show::Args),
+    /// Follows the messages as they change, a line each, until Ctrl-C.
+    Tail(tail::Args),
+    /// Takes callbacks again that could not be read (dead letters).
+    Replay {
+        #[command(flatten)]
+        file: SettingsFile,
+        #[command(flatten)]
+        args: replay::Args,
+    },
+    /// The settings: check them.
+    Config {
+        #[command(flatten)]
+        file: SettingsFile,
+        #[command(subcommand)]
+        command: config::Command,
+    },
+    /// Runs the simulated providers alone, for trying settings out.
+    Simulate(simulate::Args),
 }
 
 /// Runs what the command line asks for.
 pub fn run() -> ExitCode {
-    let cli = Cli::parse();
-    let config = cli.config.as_deref();
-    let result = match cli.command {
-        Command::Serve(args) => serve::run(config, &args),
-        Command::Migrate => migrate::run(config),
-        Command::Keys(command) => keys::run(config, command),
+    let result = match Cli::parse().command {
+        Command::Demo(args) => demo::run(&args),
+        Command::Serve { file, args } => serve::run(file.path(), &args),
+        Command::Migrate { file } => migrate::run(file.path()),
+        Command::Keys { file, command } => keys::run(file.path(), command),
+        Command::Send(args) => send::run(&args),
+        Command::Check(args) => check::run(&args),
+        Command::Show(args) => show::run(&args),
+        Command::Tail(args) => tail::run(&args),
+        Command::Replay { file, args } => replay::run(file.path(), &args),
+        Command::Config { file, command } => config::run(file.path(), &command),
+        Command::Simulate(args) => simulate::run(&args),
     };
     match result {
         Ok(code) => code,

@@ -1,5 +1,9 @@
 //! Provider accounts: credentials, template, limits.
 
+use std::collections::BTreeMap;
+
+use crate::config::account_providers::{self, ProviderName};
+use crate::config::section::Section;
 use crate::domain::channel::Channel;
 use crate::domain::words::words;
 use crate::providers::cliqtel::{CliqtelSms, CliqtelSmsConfig, CliqtelWhatsapp, CliqtelWhatsappConfig};
@@ -70,5 +74,93 @@ impl ProviderSettings {
             Self::CliqtelWhatsapp(c) => &c.base_url,
             Self::CliqtelSms(c) => &c.base_url,
         }
+    }
+}
+
+pub(super) const NAME_ALLOWED: &str = "must be 1 to 63 of a-z, 0-9 and -, not beginning with -";
+
+/// `^[a-z0-9][a-z0-9-]{0,62}$`: it stands in addresses and, in capitals, in variables.
+pub(super) fn is_name(text: &str) -> bool {
+    let fits = |b: u8| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'-');
+    (1..=63).contains(&text.len()) && text.bytes().all(fits) && !text.starts_with('-')
+}
+
+/// Those that could be read; of the others everything wrong has been said.
+pub(super) fn read(section: &Section<'_>) -> BTreeMap<String, Option<AccountSettings>> {
+    let mut accounts = BTreeMap::new();
+    for (name, child) in section.children() {
+        if !is_name(&name) {
+            child.complain_here("is no name of an account", NAME_ALLOWED);
+        }
+        accounts.insert(name, AccountSettings::read(child));
+    }
+    accounts
+}
+
+impl AccountSettings {
+    fn read(section: Section<'_>) -> Option<Self> {
+        let allowed = "must be \"meta\" or \"ycloud\" or \"cliqtel\"";
+        let name = section.required("provider", section.word("provider", ProviderName::ALL), allowed);
+        let allowed = "must be \"whatsapp\" or \"sms\"";
+        let channel = section.required("channel", section.word("channel", Channel::ALL), allowed);
+        // Which settings belong here depends on both.
+        let (Some(name), Some(channel)) = (name, channel) else {
+            section.give_up();
+            return None;
+        };
+        if name == ProviderName::Meta && channel == Channel::Sms {
+            section.complain("channel", "is \"sms\", which Meta does not have", "must be \"whatsapp\"");
+            section.give_up();
+            return None;
+        }
+        let provider = account_providers::read(&section, name, channel);
+        let template = match channel {
+            Channel::Whatsapp => template(&section),
+            Channel::Sms => Some(Template { name: String::new(), language: String::new() }),
+        };
+        let (per_second, concurrency) = name.limits(channel);
+        let per_second = section.number("per_second", 0.01..=10_000.0, "messages a second").unwrap_or(per_second);
+        let concurrency = section.integer("concurrency", 1..=1024, "calls").unwrap_or(concurrency);
+        let on_unknown = on_unknown(&section, channel);
+        section.finish();
+        Some(Self { channel, provider: provider?, template: template?, per_second, concurrency, on_unknown })
+    }
+}
+
+/// Source of the patterns: Meta, "Template components" and "Supported languages".
+fn template(section: &Section<'_>) -> Option<Template> {
+    let is_template =
+        |s: &str| (1..=512).contains(&s.len()) && s.bytes().all(|b| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'_'));
+    let allowed = "must be the name of an approved authentication template: a-z, 0-9 and _";
+    let name = section.parsed("template", allowed, |text| is_template(text).then(|| text.to_owned()));
+    let name = section.required("template", name, allowed);
+    let allowed = "must be the template's language as the provider writes it, such as en_US or id";
+    let language = section.parsed("language", allowed, |text| is_language(text).then(|| text.to_owned()));
+    let language = section.required("language", language, allowed);
+    Some(Template { name: name?, language: language? })
+}
+
+fn is_language(text: &str) -> bool {
+    let (language, region) = text.split_once('_').unwrap_or((text, "XX"));
+    (2..=3).contains(&language.len())
+        && language.bytes().all(|b| b.is_ascii_lowercase())
+        && (2..=4).contains(&region.len())
+        && region.bytes().all(|b| b.is_ascii_alphabetic())
+}
+
+fn on_unknown(section: &Section<'_>, channel: Channel) -> UnknownPolicy {
+    let policy = section.word("on_unknown", UnknownPolicy::ALL);
+    match (channel, policy) {
+        (Channel::Whatsapp, Some(UnknownPolicy::Resend)) => {
+            section.complain(
+                "on_unknown",
+                "is \"resend\" for WhatsApp, whose replacement is on its way already",
+                "must be \"give_up\"",
+            );
+            UnknownPolicy::GiveUp
+        }
+        (Channel::Whatsapp, None) => UnknownPolicy::GiveUp,
+        (Channel::Sms, None) => UnknownPolicy::Resend,
+        (_, Some(policy)) => policy,
     }
 }

@@ -1,6 +1,7 @@
 //! How codes are kept and how often one may be tried.
 
-use crate::domain::code_keys::CodeKeys;
+use crate::config::section::Section;
+use crate::domain::code_keys::{CodeKey, CodeKeys};
 
 #[derive(Clone)]
 pub struct CodeSettings {
@@ -16,4 +17,67 @@ impl std::fmt::Debug for CodeSettings {
         let keys = if self.keys.is_some() { "[redacted]" } else { "none" };
         write!(f, "CodeSettings {{ keys: {keys}, max_tries: {} }}", self.max_tries)
     }
+}
+
+/// Wrong tries where nobody says otherwise.
+const MAX_TRIES: i16 = 5;
+
+/// One in use and those on their way out; more are a sign of a mistake.
+const MAX_KEYS: usize = 4;
+
+const KEYS_ALLOWED: &str = "must be a list of 1 to 4 keys such as \"1:env:OTPOST_CODE_KEY\", the one in use first";
+
+impl CodeSettings {
+    /// `shared`: the database is one's own, so that other instances may use it too.
+    pub(super) fn read(section: Section<'_>, shared: bool) -> Self {
+        let given = section.list("keys", KEYS_ALLOWED);
+        if shared {
+            section.required(
+                "keys",
+                given.as_ref(),
+                "with a database of one's own it is needed: every instance must have the same",
+            );
+        }
+        let keys = given.and_then(|given| read_keys(&section, &given));
+        let max_tries = section.integer("max_tries", 1..=10, "tries").unwrap_or(MAX_TRIES);
+        section.finish();
+        Self { keys, max_tries }
+    }
+}
+
+fn read_keys(section: &Section<'_>, given: &[String]) -> Option<CodeKeys> {
+    if given.len() > MAX_KEYS {
+        section.complain("keys", format!("has {} entries", given.len()), KEYS_ALLOWED);
+        return None;
+    }
+    let mut keys = Vec::new();
+    for (i, entry) in given.iter().enumerate() {
+        let which = format!("entry {} ", i + 1);
+        // An entry is never repeated: it may hold the key itself.
+        let Some((id, reference)) = entry.split_once(':').and_then(|(id, rest)| Some((key_id(id)?, rest))) else {
+            section.complain(
+                "keys",
+                format!("{which}does not begin with an id"),
+                "must be 1 to 32767, a colon and the key",
+            );
+            continue;
+        };
+        let Some(secret) = section.resolve("keys", &which, reference) else { continue };
+        match CodeKey::new(id, secret.expose().as_bytes()) {
+            Ok(key) => keys.push(key),
+            Err(_) => section.complain(
+                "keys",
+                format!("{which}has {} bytes", secret.expose().len()),
+                format!("must be at least {} random bytes", CodeKey::MIN_BYTES),
+            ),
+        }
+    }
+    if keys.len() < given.len() {
+        return None;
+    }
+    CodeKeys::new(keys).map_err(|e| section.complain("keys", e.to_string(), KEYS_ALLOWED)).ok()
+}
+
+fn key_id(text: &str) -> Option<i16> {
+    text.parse().ok().filter(|id| *id >= 1)
 }

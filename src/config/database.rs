@@ -1,5 +1,6 @@
 //! Which Postgres, and how many connections to it.
 
+use crate::config::section::Section;
 use crate::domain::secret::Secret;
 
 #[derive(Clone, Debug)]
@@ -10,4 +11,26 @@ pub struct DatabaseSettings {
     pub connections: u32,
     /// Of the pool behind callbacks, timers and sends, 1 to 500. They never wait for the API's.
     pub ledger_connections: u32,
+}
+
+/// What a Postgres on two cores serves best, and what leaves room for a few instances under its usual 100.
+const CONNECTIONS: u32 = 16;
+const LEDGER_CONNECTIONS: u32 = 8;
+
+impl DatabaseSettings {
+    pub(super) fn read(section: Section<'_>) -> Self {
+        let url = section.secret("url").filter(|url| {
+            let fits = ["postgres://", "postgresql://"].iter().any(|scheme| url.expose().starts_with(scheme));
+            if !fits {
+                // Not repeated: most hold a password.
+                section.complain("url", "is no address of a Postgres", "must begin with postgres:// or postgresql://");
+            }
+            fits
+        });
+        let connections = section.integer("connections", 1..=500, "connections").unwrap_or(CONNECTIONS);
+        let ledger_connections =
+            section.integer("ledger_connections", 1..=500, "connections").unwrap_or(LEDGER_CONNECTIONS);
+        section.finish();
+        Self { url, connections, ledger_connections }
+    }
 }

@@ -1,6 +1,12 @@
 //! What the program says on stderr.
 
+use tracing_subscriber::EnvFilter;
+
+use crate::config::section::Section;
 use crate::domain::words::words;
+
+/// Libraries tell at `info` what only their authors want to know.
+const DEFAULT_FILTER: &str = "info,sqlx=warn,actix_server=warn";
 
 #[derive(Clone, Debug)]
 pub struct LogSettings {
@@ -19,4 +25,14 @@ pub enum LogFormat {
 
 words! {
     LogFormat { Auto = "auto", Text = "text", Json = "json" }
+}
+
+impl LogSettings {
+    pub(super) fn read(section: Section<'_>) -> Self {
+        let format = section.word("format", LogFormat::ALL).unwrap_or(LogFormat::Auto);
+        let allowed = "must be a level, or levels of modules, such as info or info,otpost=debug";
+        let filter = section.parsed("filter", allowed, |text| EnvFilter::try_new(text).ok().map(|_| text.to_owned()));
+        section.finish();
+        Self { format, filter: filter.unwrap_or_else(|| DEFAULT_FILTER.to_owned()) }
+    }
 }

@@ -3,20 +3,32 @@
 //! The program does not start with settings that are wrong: it says everything that is, with its place.
 
 mod problem;
+mod spelling;
+mod file;
+mod source;
+mod section;
+mod address;
+mod data_dir;
 mod server;
 mod database;
 mod codes;
+mod text;
 mod purposes;
 mod route;
 mod accounts;
+mod account_providers;
 mod sending;
 mod log;
+mod warnings;
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 pub use self::accounts::{AccountSettings, ProviderSettings, UnknownPolicy};
 pub use self::codes::CodeSettings;
+pub use self::data_dir::default_data_dir;
 pub use self::database::DatabaseSettings;
 pub use self::log::{LogFormat, LogSettings};
 pub use self::problem::{ConfigErrors, Problem};
@@ -24,7 +36,12 @@ pub use self::purposes::Purpose;
 pub use self::route::RouteSettings;
 pub use self::sending::SendingSettings;
 pub use self::server::ServerSettings;
+use crate::config::section::Section;
+use crate::config::source::{Place, Source};
 use crate::domain::text::SmsText;
+
+/// In the working directory.
+const DEFAULT_FILE: &str = "otpost.toml";
 
 #[derive(Clone, Debug)]
 pub struct Settings {
@@ -51,8 +68,54 @@ impl Settings {
     ///
     /// # Errors
     /// Everything that is wrong.
-    pub fn load(_path: Option<&Path>, _env: &BTreeMap<String, String>) -> Result<Self, ConfigErrors> {
-        Err(ConfigErrors::new(Vec::new()))
+    pub fn load(path: Option<&Path>, env: &BTreeMap<String, String>) -> Result<Self, ConfigErrors> {
+        let default = Path::new(DEFAULT_FILE);
+        let path = path.or_else(|| default.exists().then_some(default));
+        let Some(path) = path else { return Self::read(None, env) };
+        let name = path.display().to_string();
+        match std::fs::read_to_string(path) {
+            Ok(text) => Self::read(Some((&name, &text)), env),
+            Err(e) => {
+                let source = Source::new(Some(&name), env);
+                source.complain(Place::Nowhere, "", format!("cannot be read: {e}"), "must be a file in TOML");
+                Err(source.into_errors())
+            }
+        }
+    }
+
+    /// `file`: its name, for errors, and its text.
+    fn read(file: Option<(&str, &str)>, env: &BTreeMap<String, String>) -> Result<Self, ConfigErrors> {
+        let source = Source::new(file.map(|(name, _)| name), env);
+        let table = match file::parse(file.map_or("", |(_, text)| text)) {
+            Ok(table) => table,
+            // What else is wrong cannot be told from here.
+            Err(errors) => {
+                for (line, message) in errors {
+                    source.complain(Place::Line(line), "", message, "must be TOML");
+                }
+                return Err(source.into_errors());
+            }
+        };
+        let root = Section::root(&source, Some(&table));
+        let data_dir = data_dir::read(&root, env);
+        let server = ServerSettings::read(root.section("server"));
+        let database = DatabaseSettings::read(root.section("database"));
+        let codes = CodeSettings::read(root.section("codes"), database.url.is_some());
+        let text = text::read(root.section("text"));
+        let accounts = accounts::read(&root.section("accounts"));
+        let route = RouteSettings::read(root.section("route"), &accounts.keys().cloned().collect());
+        let purposes = purposes::read(&root.section("purposes"), route.replace_after_s);
+        let sending = SendingSettings::read(root.section("sending"));
+        let log = LogSettings::read(root.section("log"));
+        root.finish();
+        source.finish()?;
+
+        let accounts = accounts.into_iter().filter_map(|(name, account)| Some((name, account?))).collect();
+        let warnings = Vec::new();
+        let mut settings =
+            Self { data_dir, server, database, codes, text, purposes, route, accounts, sending, log, warnings };
+        settings.warnings = warnings::of(&settings);
+        Ok(settings)
     }
 }
 

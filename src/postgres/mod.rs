@@ -97,6 +97,16 @@ impl Cluster {
         socket::url(&self.socket, database)
     }
 
+    /// The address of `database` in the cluster that another process runs in `dir`; `None` when none is ready there. It
+    /// ends when that process does.
+    pub fn url_of_running(dir: &Path, database: &str) -> Option<String> {
+        let file = fs::read_to_string(dir.join("data").join("postmaster.pid")).ok()?;
+        let mut lines = file.lines();
+        let socket = lines.nth(4)?;
+        let ready = lines.nth(2)?.trim() == "ready";
+        ready.then(|| socket::url(Path::new(socket), database))
+    }
+
     /// The process id of the server.
     pub fn server_id(&self) -> u32 {
         self.server.id()

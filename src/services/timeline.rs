@@ -17,8 +17,7 @@ use crate::store::sends::{self, PastSend};
 #[derive(Clone, Debug, Serialize)]
 pub struct Entry {
     pub at: DateTime<Utc>,
-    /// A word of a closed list: accepted, planned, request, answer, timer_armed, timer_fired, timer_disarmed,
-    /// not_replaced, receipt, check, settled.
+    /// One of [`EVENTS`].
     pub event: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub attempt_no: Option<i16>,
@@ -93,10 +92,25 @@ fn tell(stored: &StoredMessage, sends: &[PastSend], receipts: &[PastReceipt], ch
         };
         story.push(entry(at, "settled", None, text));
     }
-    // Stable: what happened at the same instant stays in the order of cause and effect above.
-    story.sort_by_key(|e| e.at);
+    // What happened at the same instant is told in the order of cause and effect.
+    story.sort_by_key(|e| (e.at, EVENTS.iter().position(|event| *event == e.event)));
     story
 }
+
+/// Every event, causes before their effects.
+const EVENTS: [&str; 11] = [
+    "accepted",
+    "request",
+    "answer",
+    "receipt",
+    "check",
+    "timer_fired",
+    "timer_disarmed",
+    "not_replaced",
+    "planned",
+    "timer_armed",
+    "settled",
+];
 
 fn tell_attempt(story: &mut Vec<Entry>, a: &Attempt) {
     let no = Some(a.attempt_no);

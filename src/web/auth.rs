@@ -7,7 +7,7 @@ use actix_web::dev::Payload;
 use actix_web::http::header;
 use actix_web::{FromRequest, HttpRequest, web};
 
-use crate::app::Api;
+use crate::web::api::Api;
 use crate::web::problem::Problem;
 
 /// The app whose key came in `Authorization: Bearer`. A handler that takes one is closed to everybody else.

@@ -2,10 +2,10 @@
 
 use actix_web::{HttpRequest, HttpResponse, web};
 
-use crate::app::Api;
 use crate::providers::Handshake;
 use crate::services::take_callback::NotTaken;
 use crate::telemetry;
+use crate::web::api::Api;
 use crate::web::body;
 use crate::web::problem::Problem;
 

@@ -4,7 +4,6 @@ use actix_web::{HttpResponse, web};
 use serde::Deserialize;
 use serde_json::json;
 
-use crate::app::Api;
 use crate::domain::code::Code;
 use crate::domain::event::{Effect, Event, Verdict};
 use crate::domain::ids::MessageId;
@@ -13,6 +12,7 @@ use crate::services::message_view;
 use crate::services::randomness;
 use crate::services::transitions::{Command, Record};
 use crate::store::messages;
+use crate::web::api::Api;
 use crate::web::auth::{App, Id};
 use crate::web::body;
 use crate::web::messages::channel;

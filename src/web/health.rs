@@ -5,8 +5,8 @@ use std::time::Duration;
 use actix_web::{HttpResponse, web};
 use serde_json::json;
 
-use crate::app::Api;
 use crate::store::health;
+use crate::web::api::Api;
 
 /// A loop that has not gone round for this long is stalled.
 const STALLED: Duration = Duration::from_secs(5);

@@ -9,7 +9,6 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-use crate::app::Api;
 use crate::domain::attempt::State;
 use crate::domain::channel::Channel;
 use crate::domain::code::Code;
@@ -19,6 +18,7 @@ use crate::domain::phone::Phone;
 use crate::services::accept_message::{IdempotencyKey, NewMessage};
 use crate::services::{message_view, timeline};
 use crate::store::messages::{self, Filter, StoredMessage};
+use crate::web::api::Api;
 use crate::web::auth::{App, Id};
 use crate::web::body;
 use crate::web::problem::Problem;

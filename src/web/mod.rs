@@ -1,5 +1,6 @@
 //! The HTTP edge: parses into domain types, calls one service, turns its answer into JSON.
 
+pub mod api;
 pub mod problem;
 pub mod body;
 pub mod auth;

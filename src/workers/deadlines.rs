@@ -9,7 +9,7 @@ use crate::services::transitions::Transitions;
 use crate::services::{end_lives, replace};
 use crate::store::{StoreError, attempts, messages};
 use crate::telemetry;
-use crate::workers::supervise::Ticks;
+use crate::telemetry::Ticks;
 
 /// Longest sleep. A deadline is armed at least 15 s ahead and a life lasts longer, so no wake-up is needed for new ones.
 const TICK: Duration = Duration::from_millis(250);

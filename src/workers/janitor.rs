@@ -8,7 +8,7 @@ use crate::services::apply_receipts::ApplyReceipts;
 use crate::services::recover;
 use crate::services::transitions::Transitions;
 use crate::telemetry;
-use crate::workers::supervise::Ticks;
+use crate::telemetry::Ticks;
 
 const TICK: Duration = Duration::from_secs(1);
 const FORGET_EVERY: Duration = Duration::from_secs(60);

@@ -1,33 +1,14 @@
 //! Keeps a loop alive: a panic is caught, logged, and the loop begins again.
 
-use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use tokio::task::JoinHandle;
 
+use crate::telemetry::Ticks;
+
 /// First pause before a loop that panicked begins again; doubled up to [`LONGEST_PAUSE`].
 const PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
-
-/// When each loop last went round. Cheap to clone.
-#[derive(Clone, Default)]
-pub struct Ticks(Arc<Mutex<BTreeMap<&'static str, Instant>>>);
-
-impl Ticks {
-    pub fn tick(&self, name: &'static str) {
-        self.lock().insert(name, Instant::now());
-    }
-
-    /// Loops that have not gone round for `longer`.
-    pub fn stalled(&self, longer: Duration) -> Vec<&'static str> {
-        self.lock().iter().filter(|(_, at)| at.elapsed() > longer).map(|(name, _)| *name).collect()
-    }
-
-    fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<&'static str, Instant>> {
-        self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
-    }
-}
 
 /// Runs `worker` for ever, each time anew when it panics or returns.
 pub fn supervise<F>(name: &'static str, ticks: &Ticks, mut worker: impl FnMut() -> F + Send + 'static) -> JoinHandle<()>

@@ -9,13 +9,13 @@ const ARROWS: [(&str, &[&str]); 11] = [
     ("domain", &[]),
     ("postgres", &[]),
     ("clock", &["domain", "store"]),
-    ("telemetry", &["domain"]),
-    ("config", &["domain"]),
+    ("telemetry", &[]),
+    ("config", &["domain", "providers"]),
     ("store", &["domain"]),
     ("providers", &["domain"]),
-    ("services", &["domain", "store", "providers", "clock", "config", "telemetry"]),
-    ("web", &["domain", "store", "providers", "clock", "config", "telemetry", "services"]),
-    ("workers", &["domain", "store", "providers", "clock", "config", "telemetry", "services"]),
+    ("services", &["domain", "store", "providers", "clock", "telemetry"]),
+    ("web", &["domain", "store", "providers", "clock", "telemetry", "services"]),
+    ("workers", &["domain", "store", "providers", "clock", "telemetry", "services"]),
     ("simulator", &["domain"]),
 ];
 

@@ -1,0 +1,329 @@
+//! `otpost demo`: everything on this machine, played through.
+
+mod cast;
+mod play;
+mod table;
+mod screen;
+
+use std::fs;
+use std::io::IsTerminal;
+use std::net::{SocketAddr, TcpListener};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+use chrono::{DateTime, Utc};
+
+use crate::app::{App, Loops, Running};
+use crate::commands::client::Client;
+use crate::commands::ground::{self, Database};
+use crate::commands::paint::Paint;
+use crate::commands::papers::{Papers, demo_dir};
+use crate::commands::serve::wait_for_signal;
+use crate::postgres::PostgresError;
+use crate::rehearsal;
+use crate::simulator::{SimConfig, Simulator};
+use crate::store::api_keys;
+use crate::telemetry;
+use play::{News, Play, REPLACE_AFTER_S};
+use screen::Screen;
+use table::Look;
+
+const LISTEN: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 8080);
+/// The demo's app, and what its keys are labelled.
+const APP: &str = "demo";
+const LABEL: &str = "made by otpost demo";
+/// Between two looks at the messages, which is also between two frames.
+const PERIOD: Duration = Duration::from_millis(100);
+/// The last fate ends after 20 to 25 s; what has not happened by now will not.
+const AT_MOST: Duration = Duration::from_secs(60);
+/// For callbacks that are still to come when every phone has what it should have: they must not change it.
+const SETTLE: Duration = Duration::from_secs(10);
+const LOG: &str = "otpost.log";
+
+#[derive(clap::Args)]
+pub struct Args {
+    /// End after the last phone: with exit code 0 only if each got what it should have, exactly once.
+    #[arg(long)]
+    exit: bool,
+    /// Where the demo keeps its database and its papers (demo.json); `demo` in the default data directory.
+    #[arg(long, value_name = "DIR")]
+    data_dir: Option<PathBuf>,
+    /// Where the API listens; 127.0.0.1:8080 or, when that is taken, any free port.
+    #[arg(long, value_name = "ADDR")]
+    listen: Option<SocketAddr>,
+    /// The simulated providers' dice: the same seed, the same delays.
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    seed: u64,
+}
+
+/// Everything that runs, in the order in which it was started.
+struct Stage {
+    data_dir: PathBuf,
+    started: Instant,
+    simulator: Simulator,
+    running: Running,
+    papers: Papers,
+    paint: Paint,
+}
+
+pub fn run(args: &Args) -> Result<ExitCode> {
+    let started = Instant::now();
+    let data_dir = args.data_dir.clone().map_or_else(demo_dir, Ok)?;
+    let data_dir = std::path::absolute(data_dir)?;
+    fs::create_dir_all(&data_dir).with_context(|| format!("cannot make {}", data_dir.display()))?;
+    let listener = listen(args.listen)?;
+    let address = listener.local_addr()?;
+    let simulator =
+        Simulator::start(SimConfig { seed: args.seed, ..SimConfig::default() }, ([127, 0, 0, 1], 0).into())?;
+    let mut settings = rehearsal::settings(&data_dir, address, &simulator.url(), REPLACE_AFTER_S);
+    settings.server.public_url = format!("http://{}", reachable(address));
+    for account in rehearsal::ACCOUNTS {
+        let url = rehearsal::callback_url(&settings.server.public_url, account);
+        simulator.set_callback(account, Some(&url))?;
+    }
+    if !Papers::path(&data_dir).exists() && std::io::stdout().is_terminal() {
+        eprintln!("setting up a database in {} ...", data_dir.display());
+    }
+    let database = Database::open(&settings).map_err(explained)?;
+    start_log(&data_dir)?;
+    let means = ground::means(&settings, &database, true)?;
+    let runtime = ground::runtime()?;
+    let code = runtime.block_on(async {
+        let app = App::build(&settings, means).await?;
+        let api_key = new_key(&app).await?;
+        let running = app.start(listener, Loops::Run)?;
+        let papers = Papers {
+            api_url: settings.server.public_url.clone(),
+            api_key,
+            simulator_url: simulator.url(),
+            database_url: database.url.clone(),
+        };
+        papers.write(&data_dir)?;
+        let stage =
+            Stage { data_dir: data_dir.clone(), started, simulator, running, papers, paint: Paint::of_stdout() };
+        let result = stage.perform(args.exit).await;
+        let Stage { running, simulator, .. } = stage;
+        // Papers of a demo that is gone would send people to a closed door.
+        let _ = Papers::remove(&data_dir);
+        running.stop(false).await;
+        simulator.stop().await;
+        result
+    })?;
+    drop(runtime);
+    // The last one out: its clients are gone by now.
+    drop(database);
+    Ok(code)
+}
+
+fn listen(given: Option<SocketAddr>) -> Result<TcpListener> {
+    match (given, TcpListener::bind(given.unwrap_or(LISTEN))) {
+        (_, Ok(listener)) => Ok(listener),
+        (Some(address), Err(error)) => Err(error).with_context(|| format!("cannot listen on {address}")),
+        (None, Err(_)) => TcpListener::bind((LISTEN.ip(), 0)).context("cannot listen on any port"),
+    }
+}
+
+/// All addresses of this machine are no address to call.
+fn reachable(address: SocketAddr) -> SocketAddr {
+    if address.ip().is_unspecified() { SocketAddr::new(LISTEN.ip(), address.port()) } else { address }
+}
+
+/// The demo has its own database always, so what would help a service does not help here.
+fn explained(error: anyhow::Error) -> anyhow::Error {
+    match error.downcast_ref::<PostgresError>() {
+        Some(PostgresError::NoPrograms) => anyhow::anyhow!(
+            "the demo found no PostgreSQL server programs of version 15 or newer to run its own database with: install \
+             PostgreSQL (Debian: the package `postgresql`), or set OTPOST_PG_BIN to the folder that holds `initdb` and \
+             `postgres`"
+        ),
+        Some(PostgresError::InUse(_)) => {
+            error.context("a demo is running on this data directory (--data-dir names another)")
+        }
+        _ => error,
+    }
+}
+
+/// What goes wrong on purpose would spoil the table.
+fn start_log(data_dir: &Path) -> Result<()> {
+    let path = data_dir.join(LOG);
+    let file = fs::File::create(&path).with_context(|| format!("cannot write {}", path.display()))?;
+    Ok(telemetry::start_in_file(file, "info")?)
+}
+
+/// Ends the keys of earlier demos, which may have been killed before they could.
+async fn new_key(app: &App) -> Result<String> {
+    let api = &app.api;
+    for key in api_keys::list(&api.pool).await? {
+        if key.app == APP && key.label == LABEL && key.revoked_at.is_none() {
+            api_keys::revoke(&api.pool, &key.key_id, app.clock.now()).await?;
+        }
+    }
+    Ok(api.app_keys.create(APP, LABEL).await?.key.expose().to_owned())
+}
+
+impl Stage {
+    async fn perform(&self, exit: bool) -> Result<ExitCode> {
+        let played = tokio::select! {
+            played = self.play(exit) => played,
+            signal = wait_for_signal() => {
+                signal?;
+                if exit {
+                    bail!("stopped before every phone had its code");
+                }
+                return Ok(ExitCode::SUCCESS);
+            }
+        };
+        let is_right = played?;
+        if exit {
+            return Ok(if is_right { ExitCode::SUCCESS } else { ExitCode::FAILURE });
+        }
+        wait_for_signal().await?;
+        screen::print("stopping");
+        Ok(ExitCode::SUCCESS)
+    }
+
+    fn now(&self) -> DateTime<Utc> {
+        self.running.api.clock.now()
+    }
+
+    /// Whether all ended as it should.
+    async fn play(&self, exit: bool) -> Result<bool> {
+        let client = Client::new(&self.papers.api_url, &self.papers.api_key)?;
+        let began = self.now();
+        let set_up = self.started.elapsed();
+        let mut play = Play::begin(&client, &self.simulator, began).await?;
+        let intro = [
+            String::new(),
+            self.paint.bold("  One code for each of twelve phones: by WhatsApp, and by SMS when WhatsApp fails or is silent for 15 s."),
+            String::new(),
+        ];
+        let mut screen = Screen::open(play.rows.len() + intro.len() + 4);
+        if screen.is_none() {
+            intro.iter().for_each(|line| screen::print(line));
+        }
+        let mut turn = 0;
+        let started = Instant::now();
+        let mut every = tokio::time::interval(PERIOD);
+        every.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut settled_since: Option<Instant> = None;
+        loop {
+            every.tick().await;
+            let news = play.look().await?;
+            match &mut screen {
+                Some(screen) => {
+                    let mut lines = intro.to_vec();
+                    lines.extend(self.table(&play, screen.width(), Some(turn)));
+                    lines.push(String::new());
+                    let done = play.rows.iter().filter(|row| row.is_finished).count();
+                    let progress = format!("{done} of 12 done · {:.1} s", started.elapsed().as_secs_f64());
+                    lines.push(format!("  {}", self.paint.dim(&progress)));
+                    screen.draw(&lines);
+                }
+                None => news.iter().for_each(|one| self.print_news(one, began)),
+            }
+            turn += 1;
+            // One more look after the last callback.
+            if play.is_finished() && self.simulator.pending() == 0 {
+                settled_since.get_or_insert_with(Instant::now);
+            }
+            let has_settled = settled_since.is_some_and(|since| since.elapsed() > 2 * PERIOD);
+            let waits_in_vain = play.is_finished() && started.elapsed() > AT_MOST - SETTLE;
+            if has_settled || waits_in_vain || started.elapsed() > AT_MOST {
+                break;
+            }
+        }
+        let lasted = started.elapsed();
+        match &mut screen {
+            Some(screen) => {
+                let mut lines = intro.to_vec();
+                lines.extend(self.table(&play, screen.width(), None));
+                screen.draw(&lines);
+            }
+            None => {
+                screen::print("");
+                self.table(&play, screen::columns(), None).iter().for_each(|line| screen::print(line.trim_end()));
+            }
+        }
+        drop(screen);
+        let differences = play.differences();
+        self.print_verdict(&differences, set_up, lasted);
+        if !exit {
+            self.print_papers(&play);
+        }
+        Ok(differences.is_empty())
+    }
+
+    fn table(&self, play: &Play<'_>, width: usize, turn: Option<usize>) -> Vec<String> {
+        let look = Look { width: width.saturating_sub(2), paint: self.paint, now: self.now(), turn };
+        table::lines(&play.rows, look).into_iter().map(|line| format!("  {line}")).collect()
+    }
+
+    fn print_news(&self, news: &News, began: DateTime<Utc>) {
+        if !play::is_worth_a_line(&news.entry) {
+            return;
+        }
+        let at = (news.entry.at - began).num_milliseconds() as f64 / 1000.0;
+        let channel = crate::commands::show::channel_name(&news.channel);
+        let late =
+            news.entry.lateness_ms.map(|ms| format!(", {} after it was due", crate::commands::paint::length(ms)));
+        screen::print(&format!(
+            "{at:8.3} s  {:9}  {channel:8}  {}{}",
+            news.to,
+            news.entry.text,
+            late.unwrap_or_default()
+        ));
+    }
+
+    fn print_verdict(&self, differences: &[String], set_up: Duration, lasted: Duration) {
+        screen::print("");
+        if differences.is_empty() {
+            let line = "  All as it should be: every phone that can be reached got its code, and no phone got it twice on a channel.";
+            screen::print(&self.paint.green(line));
+        } else {
+            screen::print(&self.paint.red("  Not as it should be:"));
+            differences.iter().for_each(|one| screen::print(&format!("    {one}")));
+        }
+        let times = format!("  Ready after {:.1} s, played for {:.1} s.", set_up.as_secs_f64(), lasted.as_secs_f64());
+        screen::print(&self.paint.dim(&times));
+    }
+
+    fn print_papers(&self, play: &Play<'_>) {
+        let Papers { api_url, api_key, simulator_url, database_url } = &self.papers;
+        let paint = self.paint;
+        let program = std::env::args().next().unwrap_or_else(|| "otpost".to_owned());
+        let is_default = demo_dir().is_ok_and(|dir| dir == self.data_dir);
+        let place = if is_default { String::new() } else { format!(" --data-dir '{}'", self.data_dir.display()) };
+        let mut lines = vec![
+            String::new(),
+            format!("  {}        {api_url}", paint.bold("API")),
+            format!("  {}  {simulator_url}   what each phone got: {simulator_url}/sim/phones", paint.bold("simulator")),
+            format!("  {}   psql '{database_url}'", paint.bold("database")),
+            format!("  {}      {}", paint.bold("files"), Papers::path(&self.data_dir).display()),
+            format!("             {}", self.data_dir.join(LOG).display()),
+            String::new(),
+            format!("  {}", paint.dim("# send a code; the last four digits choose its fate, 0001 to 0012")),
+            format!("  KEY={api_key}"),
+            format!(
+                "  curl -s {api_url}/v1/messages -H \"Authorization: Bearer $KEY\" -d '{{\"to\": \"+628123450003\"}}'"
+            ),
+        ];
+        if let Some((id, code)) = play.left_alone() {
+            lines.push(format!(
+                "  {}",
+                paint.dim("# check one: this message was delivered, and nobody has typed its code yet")
+            ));
+            lines.push(format!(
+                "  curl -s {api_url}/v1/messages/{id}/check -H \"Authorization: Bearer $KEY\" -d '{{\"code\": \"{code}\"}}'"
+            ));
+            lines.push(format!("  {}", paint.dim("# or, with the same program")));
+            lines.push(format!("  {program} show {id}{place}"));
+        }
+        lines.push(format!("  {program} send +628123450003 --wait{place}"));
+        lines.push(format!("  {program} tail{place}"));
+        lines.push(String::new());
+        lines.push(format!("  It stays up until {}.", paint.bold("Ctrl-C")));
+        lines.iter().for_each(|line| screen::print(line));
+    }
+}

@@ -1,0 +1,86 @@
+//! The terminal: one block of lines, redrawn in place.
+
+use std::io::{IsTerminal, Write, stdout};
+
+/// Where nothing says how wide it is: a file.
+const WIDE: usize = 120;
+
+const HIDE_CURSOR: &str = "\x1b[?25l";
+const SHOW_CURSOR: &str = "\x1b[?25h";
+/// Terminals that know it show the frame at once; others ignore it.
+const FRAME: (&str, &str) = ("\x1b[?2026h", "\x1b[?2026l");
+const TO_THE_END_OF_THE_LINE: &str = "\x1b[K";
+const TO_THE_END_OF_THE_SCREEN: &str = "\x1b[J";
+
+/// Dropping it gives the cursor back.
+pub struct Screen {
+    drawn: usize,
+    width: usize,
+}
+
+impl Screen {
+    /// `None` when standard output is no terminal that can be drawn on, or has less than `height` lines.
+    pub fn open(height: usize) -> Option<Self> {
+        let dumb = std::env::var_os("TERM").is_none_or(|term| term == "dumb");
+        let (width, lines) = size()?;
+        (!dumb && lines > height && width > 0).then_some(Self { drawn: 0, width })
+    }
+
+    /// Columns, at this moment.
+    pub fn width(&self) -> usize {
+        size().map_or(WIDE, |(width, _)| width)
+    }
+
+    /// One write, over what was drawn before. Lines must be shorter than the screen is wide.
+    pub fn draw(&mut self, lines: &[String]) {
+        let width = self.width();
+        let mut frame = String::from(FRAME.0);
+        frame.push_str(HIDE_CURSOR);
+        if width != self.width {
+            // The terminal has folded the old lines anew; nobody knows where they begin.
+            frame.push_str("\x1b[2J\x1b[H");
+        } else if self.drawn > 0 {
+            frame.push_str(&format!("\x1b[{}F", self.drawn));
+        }
+        for line in lines {
+            frame.push_str(line);
+            frame.push_str(TO_THE_END_OF_THE_LINE);
+            frame.push('\n');
+        }
+        frame.push_str(TO_THE_END_OF_THE_SCREEN);
+        frame.push_str(FRAME.1);
+        (self.drawn, self.width) = (lines.len(), width);
+        write(&frame);
+    }
+}
+
+impl Drop for Screen {
+    fn drop(&mut self) {
+        write(SHOW_CURSOR);
+    }
+}
+
+/// The reader may be gone, which is no reason to stop.
+fn write(text: &str) {
+    let mut out = stdout().lock();
+    let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+}
+
+/// A line for good.
+pub fn print(line: &str) {
+    write(&format!("{line}\n"));
+}
+
+/// Columns for a table that is printed once.
+pub fn columns() -> usize {
+    size().map_or(WIDE, |(width, _)| width)
+}
+
+/// Columns and lines; `None` when standard output is no terminal.
+fn size() -> Option<(usize, usize)> {
+    if !stdout().is_terminal() {
+        return None;
+    }
+    let size = rustix::termios::tcgetwinsize(stdout()).ok()?;
+    Some((usize::from(size.ws_col), usize::from(size.ws_row)))
+}

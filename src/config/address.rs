@@ -1,0 +1,54 @@
+//! Addresses of HTTP services.
+
+use std::net::IpAddr;
+
+use reqwest::Url;
+
+/// An address to which paths are appended: `http` or `https`, nothing behind its path, no slash at its end.
+pub(super) fn base(text: &str) -> Option<String> {
+    let url = Url::parse(text).ok()?;
+    let fits = matches!(url.scheme(), "http" | "https")
+        && url.host_str().is_some()
+        && url.username().is_empty()
+        && url.password().is_none()
+        && url.query().is_none()
+        && url.fragment().is_none();
+    fits.then(|| text.trim_end_matches('/').to_owned())
+}
+
+/// Of a provider: in clear only to this machine, since it carries codes and keys.
+pub(super) fn provider(text: &str) -> Option<String> {
+    base(text).filter(|address| is_https(address) || is_loopback(address))
+}
+
+pub(super) fn is_https(address: &str) -> bool {
+    Url::parse(address).is_ok_and(|url| url.scheme() == "https")
+}
+
+/// Whether it is certain to lead to this machine; so is the address of all interfaces, for lack of another meaning.
+pub(super) fn is_loopback(address: &str) -> bool {
+    let Ok(url) = Url::parse(address) else { return false };
+    let host = url.host_str().unwrap_or_default();
+    let ip = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
+    host == "localhost" || host.ends_with(".localhost") || ip.is_ok_and(|ip| ip.is_loopback() || ip.is_unspecified())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_provider_is_spoken_to_in_clear_on_this_machine_only() {
+        for ok in ["https://graph.facebook.com", "http://127.0.0.1:9000", "http://[::1]:9000/sim", "http://localhost/"]
+        {
+            assert!(provider(ok).is_some(), "{ok}");
+        }
+        for bad in
+            ["http://graph.facebook.com", "http://127.0.0.1.example.com", "ftp://localhost", "https://u:p@h", "x"]
+        {
+            assert!(provider(bad).is_none(), "{bad}");
+        }
+        assert_eq!(base("https://otp.example.com/a/").as_deref(), Some("https://otp.example.com/a"));
+        assert_eq!(base("https://otp.example.com/?a=b"), None);
+    }
+}

@@ -1,0 +1,319 @@
+//! Broken settings and the lines that say so.
+
+use super::{broken_accounts, env, ok};
+use crate::config::Settings;
+
+/// Settings, variables (`NAME=value`), the lines.
+pub(super) type Row = (&'static str, &'static [&'static str], &'static [&'static str]);
+
+/// An SMS account that is right, on lines 1 to 7.
+const SMS: &str = r#"[route]
+steps = ["sms"]
+[accounts.sms]
+provider = "ycloud"
+channel = "sms"
+api_key = "s3cret"
+webhook_secret = "whsec_s3cret"
+"#;
+
+/// A WhatsApp account that is right, on lines 1 to 11.
+const META: &str = r#"[route]
+steps = ["wa"]
+[accounts.wa]
+provider = "meta"
+channel = "whatsapp"
+phone_number_id = "106540352242922"
+access_token = "s3cret"
+app_secret = "s3cret"
+verify_token = "s3cret-s3cret-s3cret"
+template = "login_code"
+language = "en_US"
+"#;
+
+const ROWS: &[Row] = &[
+    // The file itself.
+    ("[server", &[], &["otpost.toml:1: unclosed table, expected `]`; must be TOML"]),
+    (
+        "[server]\nlisten = '127.0.0.1:1'\n[server]\na = s3cret",
+        &[],
+        &[
+            "otpost.toml:3: duplicate key; must be TOML",
+            "otpost.toml:4: string values must be quoted, expected literal string; must be TOML",
+        ],
+    ),
+    // Names.
+    (
+        "[server]\nlisen = '127.0.0.1:1'",
+        &[],
+        &["otpost.toml:2: server.lisen: is not a setting; did you mean `listen`?"],
+    ),
+    (
+        "[server]\nport = 80",
+        &[],
+        &["otpost.toml:2: server.port: is not a setting; here can stand: listen, public_url, workers"],
+    ),
+    ("[rout]\nsteps = []", &[], &["otpost.toml:1: rout: is not a setting; did you mean `route`?"]),
+    (
+        "",
+        &["OTPOST_SERVER__LISEN=127.0.0.1:1"],
+        &["OTPOST_SERVER__LISEN: is not a setting; did you mean OTPOST_SERVER__LISTEN?"],
+    ),
+    ("", &["OTPOST_ACCOUNT__SMS__API_KEY=s3cret"], &["OTPOST_ACCOUNT__SMS__API_KEY: is not a setting"]),
+    ("", &["OTPOST_DATADIR=/srv"], &["OTPOST_DATADIR: is not a setting; did you mean OTPOST_DATA_DIR?"]),
+    ("server = 3", &[], &["otpost.toml:1: server: is a whole number; must be a table: [server]"]),
+    // server
+    (
+        "[server]\nlisten = 'localhost:80'",
+        &[],
+        &[
+            r#"otpost.toml:2: server.listen: is "localhost:80"; must be an IP address and a port, such as 127.0.0.1:8080"#,
+        ],
+    ),
+    (
+        "",
+        &["OTPOST_SERVER__LISTEN=80"],
+        &[r#"OTPOST_SERVER__LISTEN: server.listen: is "80"; must be an IP address and a port, such as 127.0.0.1:8080"#],
+    ),
+    (
+        "[server]\npublic_url = 'otp.example.com'\nworkers = 0",
+        &[],
+        &[
+            r#"otpost.toml:2: server.public_url: is "otp.example.com"; must be such as https://otp.example.com, without a query or a password"#,
+            "otpost.toml:3: server.workers: is 0; must be 1 to 64 threads",
+        ],
+    ),
+    (
+        "[server]\nworkers = 2.5",
+        &[],
+        &["otpost.toml:2: server.workers: is a number with a fraction; must be 1 to 64 threads"],
+    ),
+    ("[server]\nlisten = true", &[], &["otpost.toml:2: server.listen: is true or false; must be text in quotes"]),
+    (
+        "[server]\npublic_url = 'https://ann:s3cret@otp.example.com'",
+        &[],
+        &[
+            "otpost.toml:2: server.public_url: is a text of 34 bytes; must be such as https://otp.example.com, without a query or a password",
+        ],
+    ),
+    // database
+    (
+        "[database]\nurl = 'mysql://ann:s3cret@db'",
+        &[],
+        &["otpost.toml:2: database.url: is no address of a Postgres; must begin with postgres:// or postgresql://"],
+    ),
+    (
+        "",
+        &["DATABASE_URL=postgres://ann:s3cret@db/otpost"],
+        &[
+            "otpost.toml: codes.keys: is missing; with a database of one's own it is needed: every instance must have the same",
+        ],
+    ),
+    (
+        "[database]\nurl = 'env:NOWHERE'\nconnections = 501",
+        &[],
+        &[
+            "otpost.toml:2: database.url: refers to env:NOWHERE, which is not set; set that variable",
+            "otpost.toml:3: database.connections: is 501; must be 1 to 500 connections",
+        ],
+    ),
+    (
+        "[database]\nurl = 'file:/nowhere/at/all'",
+        &[],
+        &[
+            "otpost.toml:2: database.url: refers to file:/nowhere/at/all, which does not exist; must be a file that can be read",
+        ],
+    ),
+    (
+        "[database]\nurl = 'file:secret.txt'",
+        &[],
+        &[
+            "otpost.toml:2: database.url: refers to file:secret.txt, which is not an absolute path; must be a file that can be read",
+        ],
+    ),
+    // codes
+    (
+        "[codes]\nkeys = ['1:s3cret']\nmax_tries = 11",
+        &[],
+        &[
+            "otpost.toml:2: codes.keys: entry 1 has 6 bytes; must be at least 32 random bytes",
+            "otpost.toml:3: codes.max_tries: is 11; must be 1 to 10 tries",
+        ],
+    ),
+    (
+        "[codes]\nkeys = ['s3crets3crets3crets3crets3crets3crets3cret']",
+        &[],
+        &["otpost.toml:2: codes.keys: entry 1 does not begin with an id; must be 1 to 32767, a colon and the key"],
+    ),
+    (
+        "[codes]\nkeys = [\n'1:s3crets3crets3crets3crets3crets3crets3cret',\n'1:s3crets3crets3crets3crets3crets3crets3cret']",
+        &[],
+        &[
+            r#"otpost.toml:2: codes.keys: two keys have the id 1; must be a list of 1 to 4 keys such as "1:env:OTPOST_CODE_KEY", the one in use first"#,
+        ],
+    ),
+    (
+        "[codes]\nkeys = []",
+        &[],
+        &[
+            r#"otpost.toml:2: codes.keys: at least one key is needed; must be a list of 1 to 4 keys such as "1:env:OTPOST_CODE_KEY", the one in use first"#,
+        ],
+    ),
+    (
+        "[codes]\nkeys = ['0:env:X', '2:env:NOWHERE']",
+        &[],
+        &[
+            "otpost.toml:2: codes.keys: entry 1 does not begin with an id; must be 1 to 32767, a colon and the key",
+            "otpost.toml:2: codes.keys: entry 2 refers to env:NOWHERE, which is not set; set that variable",
+        ],
+    ),
+    (
+        "[codes]\nkeys = '1:env:X'",
+        &[],
+        &[
+            r#"otpost.toml:2: codes.keys: is text; must be a list of 1 to 4 keys such as "1:env:OTPOST_CODE_KEY", the one in use first"#,
+        ],
+    ),
+    (
+        "[codes]\nkeys = [\n'1:env:X',\n3]",
+        &[],
+        &[
+            r#"otpost.toml:4: codes.keys: has an entry that is a whole number; must be a list of 1 to 4 keys such as "1:env:OTPOST_CODE_KEY", the one in use first"#,
+        ],
+    ),
+    // text
+    (
+        "[text]\nsms = 'hello'",
+        &[],
+        &[r#"otpost.toml:2: text.sms: must contain {code} exactly once; such as "{code} is your {brand} code.""#],
+    ),
+    (
+        "[text]\nsms = '{code} {name}'\nbrand = ''",
+        &[],
+        &[
+            r#"otpost.toml:2: text.sms: has a place {name} that is not known; there are {code}, {brand} and {minutes}; such as "{code} is your {brand} code.""#,
+            r#"otpost.toml:3: text.brand: is ""; must be 1 to 30 characters"#,
+        ],
+    ),
+    // purposes
+    (
+        "[purposes.login]\nvalid_for_s = 119",
+        &[],
+        &["otpost.toml:2: purposes.login.valid_for_s: is 119; must be 120 to 600 seconds"],
+    ),
+    (
+        "[purposes.login]\nvalid_for_s = 120\nreplace_after_s = 31\ncode_length = 11",
+        &[],
+        &[
+            "otpost.toml:2: purposes.login.valid_for_s: is 120, too short to use a replacement; must be at least replace_after_s (31) and 90 more",
+            "otpost.toml:4: purposes.login.code_length: is 11; must be 4 to 10 digits",
+        ],
+    ),
+    (
+        "[route]\nreplace_after_s = 60\n[purposes.quick]\nvalid_for_s = 149",
+        &[],
+        &[
+            "otpost.toml:4: purposes.quick.valid_for_s: is 149, too short to use a replacement; must be at least replace_after_s (60) and 90 more",
+        ],
+    ),
+    (
+        "[purposes.Login]\nvalid_for = 300",
+        &[],
+        &[
+            "otpost.toml:1: purposes.Login: is no name of a purpose; must be 1 to 63 of a-z, 0-9 and -, not beginning with -",
+            "otpost.toml:2: purposes.Login.valid_for: is not a setting; did you mean `valid_for_s`?",
+        ],
+    ),
+    (
+        "[purposes]\nlogin = 300",
+        &[],
+        &["otpost.toml:2: purposes.login: is a whole number; must be a table: [purposes.login]"],
+    ),
+    // route
+    ("[route]\nreplace_after_s = 14", &[], &["otpost.toml:2: route.replace_after_s: is 14; must be 15 to 60 seconds"]),
+    (
+        "{SMS}",
+        &["OTPOST_ROUTE__STEPS=sm,sms,sms,other"],
+        &[
+            r#"OTPOST_ROUTE__STEPS: route.steps: names "sm", which is no account; did you mean "sms"?"#,
+            r#"OTPOST_ROUTE__STEPS: route.steps: names "sms" twice; must be a list of 1 to 8 names of accounts, each at most once, in the order to try them"#,
+            r#"OTPOST_ROUTE__STEPS: route.steps: names "other", which is no account; must be one of [accounts]: sms"#,
+        ],
+    ),
+    (
+        "[route]\nsteps = []",
+        &[],
+        &[
+            "otpost.toml:2: route.steps: has 0 entries; must be a list of 1 to 8 names of accounts, each at most once, in the order to try them",
+        ],
+    ),
+    (
+        "[accounts.sms]\nprovider = 'ycloud'\nchannel = 'sms'\napi_key = 's3cret'\nwebhook_secret = 's3cret'",
+        &[],
+        &[
+            "otpost.toml: route.steps: is missing; must be a list of 1 to 8 names of accounts, each at most once, in the order to try them",
+        ],
+    ),
+    // sending
+    (
+        "[sending]\ntotal_timeout_ms = 15000",
+        &[],
+        &["otpost.toml:2: sending.total_timeout_ms: is 15000; must be 200 to 14999 milliseconds"],
+    ),
+    (
+        "[sending]\nconnect_timeout_ms = 5000\ntotal_timeout_ms = 5000\nlease_ms = 5000",
+        &[],
+        &[
+            "otpost.toml:2: sending.connect_timeout_ms: is 5000; must be less than total_timeout_ms (5000)",
+            "otpost.toml:4: sending.lease_ms: is 5000; must be more than total_timeout_ms (5000), so that no two workers send the same attempt",
+        ],
+    ),
+    (
+        "[sending]\nproxy = 'ann:s3cret@proxy'",
+        &[],
+        &[
+            "otpost.toml:2: sending.proxy: is no address of a proxy; must be such as http://user:password@proxy.example.com:3128",
+        ],
+    ),
+    // log
+    (
+        "[log]\nformat = 'xml'\nfilter = 'otpost=loud'",
+        &[],
+        &[
+            r#"otpost.toml:2: log.format: is "xml"; must be "auto" or "text" or "json""#,
+            r#"otpost.toml:3: log.filter: is "otpost=loud"; must be a level, or levels of modules, such as info or info,otpost=debug"#,
+        ],
+    ),
+    // Everything at once, in the order of the file, then of the variables.
+    (
+        "[log]\nformat = 1\n[server]\nworkers = 65",
+        &["OTPOST_SENDING__LEASE_MS=1", "OTPOST_CODES__MAX_TRIES=0"],
+        &[
+            "otpost.toml:2: log.format: is a whole number; must be text in quotes",
+            "otpost.toml:4: server.workers: is 65; must be 1 to 64 threads",
+            "OTPOST_CODES__MAX_TRIES: codes.max_tries: is 0; must be 1 to 10 tries",
+            "OTPOST_SENDING__LEASE_MS: sending.lease_ms: is 1; must be 1000 to 300000 milliseconds",
+        ],
+    ),
+];
+
+fn lines(text: &str, variables: &[&str]) -> Vec<String> {
+    let pairs: Vec<_> = variables.iter().map(|v| v.split_once('=').unwrap()).collect();
+    let error = Settings::read(Some(("otpost.toml", text)), &env(&pairs)).expect_err(text);
+    error.to_string().lines().map(str::to_owned).collect()
+}
+
+#[test]
+fn every_broken_setting_is_named_with_its_place_and_what_is_allowed() {
+    for (text, variables, expected) in ROWS.iter().chain(broken_accounts::ROWS) {
+        let text = text.replace("{SMS}", SMS).replace("{META}", META);
+        let lines = lines(&text, variables);
+        assert_eq!(lines, *expected, "{text}");
+        assert!(!lines.iter().any(|line| line.contains("s3cret")), "{lines:?}");
+    }
+}
+
+#[test]
+fn the_rows_start_from_settings_that_are_right() {
+    ok(SMS, &[]);
+    ok(META, &[]);
+}

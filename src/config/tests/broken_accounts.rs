@@ -1,0 +1,110 @@
+//! Broken accounts and the lines that say so.
+
+use super::broken::Row;
+
+/// `{SMS}` and `{META}` are the accounts that are right.
+pub(super) const ROWS: &[Row] = &[
+    (
+        "{SMS}template = 'login_code'\nper_second = 0\nconcurrency = 0\non_unknown = 'wait'",
+        &[],
+        &[
+            "otpost.toml:8: accounts.sms.template: is not a setting; here can stand: api_key, base_url, channel, concurrency, on_unknown, per_second, provider, sender_id, signature_tolerance_s, webhook_secret, webhook_secret_previous",
+            "otpost.toml:9: accounts.sms.per_second: is 0; must be 0.01 to 10000 messages a second",
+            "otpost.toml:10: accounts.sms.concurrency: is 0; must be 1 to 1024 calls",
+            r#"otpost.toml:11: accounts.sms.on_unknown: is "wait"; must be "resend" or "give_up""#,
+        ],
+    ),
+    (
+        "{META}on_unknown = 'resend'",
+        &[],
+        &[
+            r#"otpost.toml:12: accounts.wa.on_unknown: is "resend" for WhatsApp, whose replacement is on its way already; must be "give_up""#,
+        ],
+    ),
+    (
+        "{META}base_url = 'http://graph.facebook.com'\nversion = '25'",
+        &[],
+        &[
+            r#"otpost.toml:12: accounts.wa.base_url: is "http://graph.facebook.com"; must begin with https://, or with http:// on this machine, without a query or a password"#,
+            r#"otpost.toml:13: accounts.wa.version: is "25"; must be such as v25.0"#,
+        ],
+    ),
+    (
+        "{META}",
+        &["OTPOST_ACCOUNTS__WA__PHONE_NUMBER_ID=EAAs3crets3crets3crets3crets3crets3crets3cret"],
+        &[
+            "OTPOST_ACCOUNTS__WA__PHONE_NUMBER_ID: accounts.wa.phone_number_id: is a text of 45 bytes; must be the digits of the number's id, which is not the phone number itself",
+        ],
+    ),
+    (
+        "{META}",
+        &["OTPOST_ACCOUNTS__WA__CHANNEL=sms"],
+        &[
+            r#"OTPOST_ACCOUNTS__WA__CHANNEL: accounts.wa.channel: is "sms", which Meta does not have; must be "whatsapp""#,
+        ],
+    ),
+    (
+        "{META}",
+        &["OTPOST_ACCOUNTS__WA__VERIFY_TOKEN=s3cret", "OTPOST_ACCOUNTS__WA__LANGUAGE=English"],
+        &[
+            r#"OTPOST_ACCOUNTS__WA__LANGUAGE: accounts.wa.language: is "English"; must be the template's language as the provider writes it, such as en_US or id"#,
+            "OTPOST_ACCOUNTS__WA__VERIFY_TOKEN: accounts.wa.verify_token: has 6 characters; must be at least 16 characters that nobody can guess",
+        ],
+    ),
+    (
+        "{META}",
+        &["OTPOST_ACCOUNTS__WA__ACCESS_TOKEN=env:META_TOKEN", "OTPOST_ACCOUNTS__WA__PER_SECOND=fast"],
+        &[
+            "OTPOST_ACCOUNTS__WA__ACCESS_TOKEN: accounts.wa.access_token: refers to env:META_TOKEN, which is not set; set that variable",
+            r#"OTPOST_ACCOUNTS__WA__PER_SECOND: accounts.wa.per_second: is "fast"; must be 0.01 to 10000 messages a second"#,
+        ],
+    ),
+    (
+        "[route]\nsteps = ['wa']\n[accounts.wa]\nprovider = 'meta'\nchannel = 'whatsapp'",
+        &[],
+        &[
+            "otpost.toml:3: accounts.wa.phone_number_id: is missing; must be the digits of the number's id, which is not the phone number itself",
+            "otpost.toml:3: accounts.wa.access_token: is missing; must be the secret, env:NAME or file:/path",
+            "otpost.toml:3: accounts.wa.app_secret: is missing; must be the secret, env:NAME or file:/path",
+            "otpost.toml:3: accounts.wa.verify_token: is missing; must be the secret, env:NAME or file:/path",
+            "otpost.toml:3: accounts.wa.template: is missing; must be the name of an approved authentication template: a-z, 0-9 and _",
+            "otpost.toml:3: accounts.wa.language: is missing; must be the template's language as the provider writes it, such as en_US or id",
+        ],
+    ),
+    (
+        "[route]\nsteps = ['a']\n[accounts.a]\nprovider = 'twilio'\nfoo = 1",
+        &["OTPOST_ACCOUNTS__A__FOO=1"],
+        &[
+            r#"otpost.toml:3: accounts.a.channel: is missing; must be "whatsapp" or "sms""#,
+            r#"otpost.toml:4: accounts.a.provider: is "twilio"; must be "meta" or "ycloud" or "cliqtel""#,
+        ],
+    ),
+    (
+        "[route]\nsteps = ['a']\n[accounts.a]\nprovider = 'ycloud'\nchannel = 'whatsapp'\napi_key = 's3cret'\nfrom = '0171'\nwebhook_secret = 's3cret'\nsignature_tolerance_s = 1\ntemplate = 'Login code'\nlanguage = 'id'",
+        &[],
+        &[
+            r#"otpost.toml:7: accounts.a.from: is "0171"; must be the sender's number with + and calling code"#,
+            "otpost.toml:9: accounts.a.signature_tolerance_s: is 1; must be 60 to 86400 seconds",
+            r#"otpost.toml:10: accounts.a.template: is "Login code"; must be the name of an approved authentication template: a-z, 0-9 and _"#,
+        ],
+    ),
+    (
+        "[route]\nsteps = ['a']\n[accounts.a]\nprovider = 'cliqtel'\nchannel = 'sms'\napi_key = 's3cret'\ncallback_secret = 's3crets3crets3cret'",
+        &[],
+        &["otpost.toml:3: accounts.a.from: is missing; must be the sender, or give its `number_id`"],
+    ),
+    (
+        "[route]\nsteps = ['a']\n[accounts.a]\nprovider = 'cliqtel'\nchannel = 'sms'\napi_key = 's3cret'\ncallback_secret = 's3crets3crets3cret'\nfrom = 'a'\nnumber_id = 1",
+        &[],
+        &["otpost.toml:9: accounts.a.number_id: is given beside `from`; must be one of the two"],
+    ),
+    (
+        "[route]\nsteps = ['a']\n[accounts.a]\nprovider = 'cliqtel'\nchannel = 'whatsapp'\napi_key = 's3cret'\naccount_id = 0\ncallback_token = 's3crets3crets3cret'\ntemplate = 't'\nlanguage = 'id'\n[accounts.a.signature]\nheader = 'X Y'",
+        &[],
+        &[
+            "otpost.toml:7: accounts.a.account_id: is 0; must be 1 to 9223372036854775807 as they give it",
+            "otpost.toml:11: accounts.a.signature.secret: is missing; must be the secret, env:NAME or file:/path",
+            r#"otpost.toml:12: accounts.a.signature.header: is "X Y"; must be the name of a header"#,
+        ],
+    ),
+];
