@@ -6,7 +6,6 @@ mod table;
 mod screen;
 
 use std::fs;
-use std::io::IsTerminal;
 use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -18,9 +17,10 @@ use chrono::{DateTime, Utc};
 use crate::app::{App, Loops, Running};
 use crate::commands::client::Client;
 use crate::commands::ground::{self, Database};
-use crate::commands::paint::Paint;
+use crate::commands::paint::{Paint, length};
 use crate::commands::papers::{Papers, demo_dir};
 use crate::commands::serve::wait_for_signal;
+use crate::commands::show::channel_name;
 use crate::postgres::PostgresError;
 use crate::rehearsal;
 use crate::simulator::{SimConfig, Simulator};
@@ -40,6 +40,8 @@ const PERIOD: Duration = Duration::from_millis(100);
 const AT_MOST: Duration = Duration::from_secs(60);
 /// For callbacks that are still to come when every phone has what it should have: they must not change it.
 const SETTLE: Duration = Duration::from_secs(10);
+const INTRO: &str =
+    "  One code for each of twelve phones: by WhatsApp, and by SMS when WhatsApp fails or is silent for 15 s.";
 const LOG: &str = "otpost.log";
 
 #[derive(clap::Args)]
@@ -83,10 +85,10 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         let url = rehearsal::callback_url(&settings.server.public_url, account);
         simulator.set_callback(account, Some(&url))?;
     }
-    if !Papers::path(&data_dir).exists() && std::io::stdout().is_terminal() {
+    if !data_dir.join("postgres").join("data").exists() {
         eprintln!("setting up a database in {} ...", data_dir.display());
     }
-    let database = Database::open(&settings).map_err(explained)?;
+    let database = Database::open(&settings).map_err(|error| explained(error, &data_dir))?;
     start_log(&data_dir)?;
     let means = ground::means(&settings, &database, true)?;
     let runtime = ground::runtime()?;
@@ -131,16 +133,17 @@ fn reachable(address: SocketAddr) -> SocketAddr {
 }
 
 /// The demo has its own database always, so what would help a service does not help here.
-fn explained(error: anyhow::Error) -> anyhow::Error {
+fn explained(error: anyhow::Error, data_dir: &Path) -> anyhow::Error {
     match error.downcast_ref::<PostgresError>() {
         Some(PostgresError::NoPrograms) => anyhow::anyhow!(
             "the demo found no PostgreSQL server programs of version 15 or newer to run its own database with: install \
              PostgreSQL (Debian: the package `postgresql`), or set OTPOST_PG_BIN to the folder that holds `initdb` and \
              `postgres`"
         ),
-        Some(PostgresError::InUse(_)) => {
-            error.context("a demo is running on this data directory (--data-dir names another)")
-        }
+        Some(PostgresError::InUse(_)) => anyhow::anyhow!(
+            "a demo is running on {}: stop it, or name another folder with --data-dir",
+            data_dir.display()
+        ),
         _ => error,
     }
 }
@@ -194,14 +197,13 @@ impl Stage {
         let began = self.now();
         let set_up = self.started.elapsed();
         let mut play = Play::begin(&client, &self.simulator, began).await?;
-        let intro = [
-            String::new(),
-            self.paint.bold("  One code for each of twelve phones: by WhatsApp, and by SMS when WhatsApp fails or is silent for 15 s."),
-            String::new(),
-        ];
-        let mut screen = Screen::open(play.rows.len() + intro.len() + 4);
+        let intro = |width: usize| {
+            let text: String = INTRO.chars().take(width.saturating_sub(1)).collect();
+            [String::new(), self.paint.bold(&text), String::new()]
+        };
+        let mut screen = Screen::open(play.rows.len() + 7);
         if screen.is_none() {
-            intro.iter().for_each(|line| screen::print(line));
+            intro(screen::columns()).iter().for_each(|line| screen::print(line));
         }
         let mut turn = 0;
         let started = Instant::now();
@@ -213,7 +215,7 @@ impl Stage {
             let news = play.look().await?;
             match &mut screen {
                 Some(screen) => {
-                    let mut lines = intro.to_vec();
+                    let mut lines = intro(screen.width()).to_vec();
                     lines.extend(self.table(&play, screen.width(), Some(turn)));
                     lines.push(String::new());
                     let done = play.rows.iter().filter(|row| row.is_finished).count();
@@ -237,7 +239,7 @@ impl Stage {
         let lasted = started.elapsed();
         match &mut screen {
             Some(screen) => {
-                let mut lines = intro.to_vec();
+                let mut lines = intro(screen.width()).to_vec();
                 lines.extend(self.table(&play, screen.width(), None));
                 screen.draw(&lines);
             }
@@ -265,15 +267,11 @@ impl Stage {
             return;
         }
         let at = (news.entry.at - began).num_milliseconds() as f64 / 1000.0;
-        let channel = crate::commands::show::channel_name(&news.channel);
-        let late =
-            news.entry.lateness_ms.map(|ms| format!(", {} after it was due", crate::commands::paint::length(ms)));
-        screen::print(&format!(
-            "{at:8.3} s  {:9}  {channel:8}  {}{}",
-            news.to,
-            news.entry.text,
-            late.unwrap_or_default()
-        ));
+        let channel = channel_name(&news.channel);
+        // The route is the same for all.
+        let text = news.entry.text.split("; route").next().unwrap_or_default();
+        let late = news.entry.lateness_ms.map(|ms| format!(", {} after it was due", length(ms))).unwrap_or_default();
+        screen::print(&format!("{at:8.3} s  {:9}  {channel:8}  {text}{late}", news.to));
     }
 
     fn print_verdict(&self, differences: &[String], set_up: Duration, lasted: Duration) {
@@ -310,15 +308,15 @@ impl Stage {
             ),
         ];
         if let Some((id, code)) = play.left_alone() {
-            lines.push(format!(
-                "  {}",
-                paint.dim("# check one: this message was delivered, and nobody has typed its code yet")
-            ));
-            lines.push(format!(
-                "  curl -s {api_url}/v1/messages/{id}/check -H \"Authorization: Bearer $KEY\" -d '{{\"code\": \"{code}\"}}'"
-            ));
-            lines.push(format!("  {}", paint.dim("# or, with the same program")));
-            lines.push(format!("  {program} show {id}{place}"));
+            lines.extend([
+                format!("  {}", paint.dim("# check one: it was delivered above, and nobody has typed its code yet")),
+                format!("  ID={id}"),
+                format!(
+                    "  curl -s {api_url}/v1/messages/$ID/check -H \"Authorization: Bearer $KEY\" -d '{{\"code\": \"{code}\"}}'"
+                ),
+                format!("  {}", paint.dim("# or, with this program")),
+                format!("  {program} show $ID{place}"),
+            ]);
         }
         lines.push(format!("  {program} send +628123450003 --wait{place}"));
         lines.push(format!("  {program} tail{place}"));
