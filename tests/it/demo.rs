@@ -107,11 +107,11 @@ fn the_demo_plays_every_fate_and_leaves_nothing_running() {
         ["+91 … 04", "comes after the SMS", "WhatsApp → SMS", "✓ delivered"],
         ["+1 … 05", "fails, and SMS too", "WhatsApp → SMS", "✗ failed"],
         ["+234 … 06", "shuffles receipts", "WhatsApp ", "✓ delivered"],
-        ["+52 … 07", "reports too early", "1 wrong code, then right", "✓ verified"],
+        ["+52 … 07", "reports too early", "1 wrong code", "✓ verified"],
         ["+49 … 08", "answers 500 twice", "3 tries", "✓ delivered"],
         ["+44 … 09", "never answers", "WhatsApp → SMS", "✓ verified"],
         ["+27 … 10", "answers 429", "WhatsApp → SMS", "✓ delivered"],
-        ["+34 … 11", "fails, then delivers", "WhatsApp too", "✓ delivered"],
+        ["+34 … 11", "fails, then delivers", "WhatsApp → SMS", "✓ delivered"],
         ["+63 … 12", "skips `sent`", "WhatsApp ", "✓ verified"],
     ]) {
         assert!(words.iter().all(|word| row.contains(word)), "{words:?} in\n{out}");

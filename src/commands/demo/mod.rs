@@ -40,8 +40,12 @@ const PERIOD: Duration = Duration::from_millis(100);
 const AT_MOST: Duration = Duration::from_secs(60);
 /// For callbacks that are still to come when every phone has what it should have: they must not change it.
 const SETTLE: Duration = Duration::from_secs(10);
-const INTRO: &str =
-    "  One code for each of twelve phones: by WhatsApp, and by SMS when WhatsApp fails or is silent for 15 s.";
+/// The longest that fits is shown.
+const INTRO: [&str; 3] = [
+    "  One code for each of twelve phones: by WhatsApp, and by SMS when WhatsApp fails or is silent for 15 s.",
+    "  A code for each phone: by WhatsApp, or by SMS when that fails or is silent.",
+    "  WhatsApp first, SMS when that fails or is silent.",
+];
 const LOG: &str = "otpost.log";
 
 #[derive(clap::Args)]
@@ -198,8 +202,8 @@ impl Stage {
         let set_up = self.started.elapsed();
         let mut play = Play::begin(&client, &self.simulator, began).await?;
         let intro = |width: usize| {
-            let text: String = INTRO.chars().take(width.saturating_sub(1)).collect();
-            [String::new(), self.paint.bold(&text), String::new()]
+            let text = INTRO.iter().find(|text| text.len() < width).copied().unwrap_or_default();
+            [String::new(), self.paint.bold(text), String::new()]
         };
         let mut screen = Screen::open(play.rows.len() + 7);
         if screen.is_none() {
