@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use chrono::{DateTime, Utc};
+use tokio::task::JoinHandle;
 
 use crate::app::{App, Loops, Running};
 use crate::commands::client::Client;
@@ -89,9 +90,6 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         let url = rehearsal::callback_url(&settings.server.public_url, account);
         simulator.set_callback(account, Some(&url))?;
     }
-    if !data_dir.join("postgres").join("data").exists() {
-        eprintln!("setting up a database in {} ...", data_dir.display());
-    }
     let database = Database::open(&settings).map_err(|error| explained(error, &data_dir))?;
     start_log(&data_dir)?;
     let means = ground::means(&settings, &database, true)?;
@@ -106,10 +104,12 @@ pub fn run(args: &Args) -> Result<ExitCode> {
             simulator_url: simulator.url(),
             database_url: database.url.clone(),
         };
+        // Heard from before anybody can know that we are there.
+        let stop = tokio::spawn(wait_for_signal());
         papers.write(&data_dir)?;
         let stage =
             Stage { data_dir: data_dir.clone(), started, simulator, running, papers, paint: Paint::of_stdout() };
-        let result = stage.perform(args.exit).await;
+        let result = stage.perform(args.exit, stop).await;
         let Stage { running, simulator, .. } = stage;
         // Papers of a demo that is gone would send people to a closed door.
         let _ = Papers::remove(&data_dir);
@@ -144,6 +144,11 @@ fn explained(error: anyhow::Error, data_dir: &Path) -> anyhow::Error {
              PostgreSQL (Debian: the package `postgresql`), or set OTPOST_PG_BIN to the folder that holds `initdb` and \
              `postgres`"
         ),
+        Some(PostgresError::NotInPgBin(bin)) => anyhow::anyhow!(
+            "OTPOST_PG_BIN is {}, which does not hold `initdb` and `postgres` of version 15 or newer: correct it, or unset \
+             it and install PostgreSQL (Debian: the package `postgresql`)",
+            bin.display()
+        ),
         Some(PostgresError::InUse(_)) => anyhow::anyhow!(
             "a demo is running on {}: stop it, or name another folder with --data-dir",
             data_dir.display()
@@ -171,11 +176,11 @@ async fn new_key(app: &App) -> Result<String> {
 }
 
 impl Stage {
-    async fn perform(&self, exit: bool) -> Result<ExitCode> {
+    async fn perform(&self, exit: bool, mut stop: JoinHandle<Result<bool>>) -> Result<ExitCode> {
         let played = tokio::select! {
             played = self.play(exit) => played,
-            signal = wait_for_signal() => {
-                signal?;
+            signal = &mut stop => {
+                signal??;
                 if exit {
                     bail!("stopped before every phone had its code");
                 }
@@ -186,7 +191,7 @@ impl Stage {
         if exit {
             return Ok(if is_right { ExitCode::SUCCESS } else { ExitCode::FAILURE });
         }
-        wait_for_signal().await?;
+        stop.await??;
         screen::print("stopping");
         Ok(ExitCode::SUCCESS)
     }
