@@ -183,3 +183,50 @@ fn a_running_demo_takes_codes_from_the_command_line_and_stops_cleanly() {
     assert_eq!(nobody.status.code(), Some(1));
     assert!(text(&nobody.stderr).contains("start `otpost demo`"), "{}", text(&nobody.stderr));
 }
+
+#[test]
+fn the_simulator_alone_says_how_to_reach_it_until_it_is_stopped() {
+    let mut command = Command::new(PROGRAM);
+    command.args([
+        "simulate",
+        "--listen",
+        "127.0.0.1:0",
+        "--callback",
+        "meta-main=http://127.0.0.1:1/webhooks/meta-main",
+    ]);
+    let mut simulator = Demo(command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().expect("the program starts"));
+    let mut out = simulator.0.stdout.take().unwrap();
+    let mut sheet = String::new();
+    // All is written at once, when it listens.
+    while !sheet.contains("cliqtel-sms") || !sheet.ends_with('\n') {
+        let mut piece = [0; 4096];
+        let read = out.read(&mut piece).unwrap();
+        assert!(read > 0, "{sheet}");
+        sheet.push_str(&text(&piece[..read]));
+    }
+    for words in ["/meta\n", "sim-meta-token", "whsec_sim_ycloud_sms", "http://127.0.0.1:1/webhooks/meta-main\n"] {
+        assert!(sheet.contains(words), "{words} in\n{sheet}");
+    }
+    simulator.signal(Signal::TERM);
+    assert_eq!(simulator.0.wait().unwrap().code(), Some(0));
+}
+
+#[test]
+fn settings_are_checked_from_the_command_line() {
+    let dir = DataDir::new("config-check");
+    fs::create_dir_all(&dir.0).unwrap();
+    let file = dir.0.join("otpost.toml");
+    let check = |settings: &str| {
+        fs::write(&file, settings).unwrap();
+        let mut command = Command::new(PROGRAM);
+        command.args(["config", "check", "--config"]).arg(&file).env_clear().env("HOME", &dir.0);
+        command.output().expect("the program runs")
+    };
+    let right = check("");
+    assert_eq!(right.status.code(), Some(0), "{}", text(&right.stderr));
+    assert!(text(&right.stdout).starts_with("the settings are right"));
+    let wrong = check("[route]\nreplace_after_s = 70\n");
+    assert_eq!(wrong.status.code(), Some(1));
+    assert!(text(&wrong.stderr).contains("otpost.toml:2: route.replace_after_s"), "{}", text(&wrong.stderr));
+    assert!(text(&wrong.stderr).contains("1 setting is wrong"));
+}

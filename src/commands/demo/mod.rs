@@ -313,7 +313,7 @@ impl Stage {
             format!("  {}", paint.dim("# send a code; the last four digits choose its fate, 0001 to 0012")),
             format!("  KEY={api_key}"),
             format!(
-                "  curl -s {api_url}/v1/messages -H \"Authorization: Bearer $KEY\" -d '{{\"to\": \"+628123450003\"}}'"
+                "  curl -s {api_url}/v1/messages -H \"Authorization: Bearer $KEY\" -d '{{\"to\": \"+628123450003\"}}'; echo"
             ),
         ];
         if let Some((id, code)) = play.left_alone() {
@@ -321,7 +321,7 @@ impl Stage {
                 format!("  {}", paint.dim("# check one: it was delivered above, and nobody has typed its code yet")),
                 format!("  ID={id}"),
                 format!(
-                    "  curl -s {api_url}/v1/messages/$ID/check -H \"Authorization: Bearer $KEY\" -d '{{\"code\": \"{code}\"}}'"
+                    "  curl -s {api_url}/v1/messages/$ID/check -H \"Authorization: Bearer $KEY\" -d '{{\"code\": \"{code}\"}}'; echo"
                 ),
                 format!("  {}", paint.dim("# or, with this program")),
                 format!("  {program} show $ID{place}"),
