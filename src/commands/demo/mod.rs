@@ -4,6 +4,7 @@ mod cast;
 mod play;
 mod table;
 mod screen;
+mod closing;
 
 use std::fs;
 use std::net::{SocketAddr, TcpListener};
@@ -259,9 +260,9 @@ impl Stage {
         }
         drop(screen);
         let differences = play.differences();
-        self.print_verdict(&differences, set_up, lasted);
+        closing::verdict(self.paint, &differences, set_up, lasted);
         if !exit {
-            self.print_papers(&play);
+            closing::papers(self.paint, &self.data_dir, &self.papers, &play);
         }
         Ok(differences.is_empty())
     }
@@ -281,56 +282,5 @@ impl Stage {
         let text = news.entry.text.split("; route").next().unwrap_or_default();
         let late = news.entry.lateness_ms.map(|ms| format!(", {} after it was due", length(ms))).unwrap_or_default();
         screen::print(&format!("{at:8.3} s  {:9}  {channel:8}  {text}{late}", news.to));
-    }
-
-    fn print_verdict(&self, differences: &[String], set_up: Duration, lasted: Duration) {
-        screen::print("");
-        if differences.is_empty() {
-            let line = "  All as it should be: every phone that can be reached got its code, and no phone got it twice on a channel.";
-            screen::print(&self.paint.green(line));
-        } else {
-            screen::print(&self.paint.red("  Not as it should be:"));
-            differences.iter().for_each(|one| screen::print(&format!("    {one}")));
-        }
-        let times = format!("  Ready after {:.1} s, played for {:.1} s.", set_up.as_secs_f64(), lasted.as_secs_f64());
-        screen::print(&self.paint.dim(&times));
-    }
-
-    fn print_papers(&self, play: &Play<'_>) {
-        let Papers { api_url, api_key, simulator_url, database_url } = &self.papers;
-        let paint = self.paint;
-        let program = std::env::args().next().unwrap_or_else(|| "otpost".to_owned());
-        let is_default = demo_dir().is_ok_and(|dir| dir == self.data_dir);
-        let place = if is_default { String::new() } else { format!(" --data-dir '{}'", self.data_dir.display()) };
-        let mut lines = vec![
-            String::new(),
-            format!("  {}        {api_url}", paint.bold("API")),
-            format!("  {}  {simulator_url}   what each phone got: {simulator_url}/sim/phones", paint.bold("simulator")),
-            format!("  {}   psql '{database_url}'", paint.bold("database")),
-            format!("  {}      {}", paint.bold("files"), Papers::path(&self.data_dir).display()),
-            format!("             {}", self.data_dir.join(LOG).display()),
-            String::new(),
-            format!("  {}", paint.dim("# send a code; the last four digits choose its fate, 0001 to 0012")),
-            format!("  KEY={api_key}"),
-            format!(
-                "  curl -s {api_url}/v1/messages -H \"Authorization: Bearer $KEY\" -d '{{\"to\": \"+628123450003\"}}'; echo"
-            ),
-        ];
-        if let Some((id, code)) = play.left_alone() {
-            lines.extend([
-                format!("  {}", paint.dim("# check one: it was delivered above, and nobody has typed its code yet")),
-                format!("  ID={id}"),
-                format!(
-                    "  curl -s {api_url}/v1/messages/$ID/check -H \"Authorization: Bearer $KEY\" -d '{{\"code\": \"{code}\"}}'; echo"
-                ),
-                format!("  {}", paint.dim("# or, with this program")),
-                format!("  {program} show $ID{place}"),
-            ]);
-        }
-        lines.push(format!("  {program} send +628123450003 --wait{place}"));
-        lines.push(format!("  {program} tail{place}"));
-        lines.push(String::new());
-        lines.push(format!("  It stays up until {}.", paint.bold("Ctrl-C")));
-        lines.iter().for_each(|line| screen::print(line));
     }
 }
