@@ -9,7 +9,7 @@ use actix_web::dev::{Server, ServerHandle};
 use actix_web::{App as ActixApp, HttpServer, web};
 use chrono::TimeDelta;
 use sqlx::PgPool;
-use tokio::sync::{Notify, mpsc, watch};
+use tokio::sync::{Notify, mpsc};
 use tokio::task::JoinHandle;
 
 use crate::clock::Clock;
@@ -129,6 +129,7 @@ impl App {
             text: settings.text.clone(),
             lease: TimeDelta::from_std(settings.sending.lease).unwrap_or(TimeDelta::seconds(20)),
             public_url: settings.server.public_url.clone(),
+            stopped: tokio::sync::Mutex::new(false),
         });
         let ticks = Ticks::default();
         let api = web::Data::new(Api {
@@ -152,19 +153,18 @@ impl App {
     /// When the listener cannot be used.
     pub fn start(self, listener: TcpListener, loops: Loops) -> Result<Running, BuildError> {
         let address = listener.local_addr().map_err(|e| BuildError::Listen(([0, 0, 0, 0], 0).into(), e))?;
-        let (stop, stopped) = watch::channel(false);
         let server = serve(self.api.clone(), listener, self.web_workers).map_err(|e| BuildError::Listen(address, e))?;
         let handle = server.handle();
         let server = tokio::spawn(server);
         let (api, dispatch) = (self.api.clone(), Arc::clone(&self.dispatch));
         let loops = match loops {
-            Loops::Run => self.spawn_loops(stopped),
+            Loops::Run => self.spawn_loops(),
             Loops::ByHand => vec![tokio::spawn(matcher::run(api.callbacks.apply.clone(), self.landed))],
         };
-        Ok(Running { address, api, dispatch, loops, stop, handle, server })
+        Ok(Running { address, api, dispatch, loops, handle, server })
     }
 
-    fn spawn_loops(self, stopped: watch::Receiver<bool>) -> Vec<JoinHandle<()>> {
+    fn spawn_loops(self) -> Vec<JoinHandle<()>> {
         let Self { api, transitions, dispatch, clock, accounts, ticks, landed, .. } = self;
         let apply = api.callbacks.apply.clone();
         let (t, c, k) = (transitions.clone(), clock.clone(), ticks.clone());
@@ -179,7 +179,7 @@ impl App {
             janitor::recover_loop(t.clone(), c.clone(), a.clone(), p.clone(), k.clone())
         }));
         let k = ticks.clone();
-        loops.push(supervise("sender", &ticks, move || sender::run(Arc::clone(&dispatch), k.clone(), stopped.clone())));
+        loops.push(supervise("sender", &ticks, move || sender::run(Arc::clone(&dispatch), k.clone())));
         loops.push(tokio::spawn(matcher::run(apply, landed)));
         loops
     }
@@ -203,7 +203,6 @@ pub struct Running {
     pub api: web::Data<Api>,
     dispatch: Arc<Dispatch>,
     loops: Vec<JoinHandle<()>>,
-    stop: watch::Sender<bool>,
     handle: ServerHandle,
     server: JoinHandle<std::io::Result<()>>,
 }
@@ -218,15 +217,7 @@ impl Running {
         }
         self.handle.stop(true).await;
         let _ = self.server.await;
-        self.stop.send_replace(true);
-        self.dispatch.transitions.wake_sender.notify_one();
-        let finished = async {
-            for account in self.dispatch.accounts.iter() {
-                // All permits free: no request to this account is under way any more.
-                let _ = account.permits.acquire_many(account.concurrency).await;
-            }
-        };
-        if tokio::time::timeout(Duration::from_secs(FINISH_S), finished).await.is_err() {
+        if tokio::time::timeout(Duration::from_secs(FINISH_S), self.dispatch.stop()).await.is_err() {
             tracing::warn!("some sends did not finish; the next start finds them");
         }
         for one in self.loops {

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use chrono::{DateTime, Utc};
 use serde_json::Value;
 use sqlx::PgPool;
 
@@ -110,11 +111,10 @@ impl AcceptMessage {
                 if messages::find(&self.pool, app, first.message).await?.is_some() {
                     return Ok(Accepted { id: first.message, answer: first.answer, repeated: true });
                 }
-                let created_at = first.message.created_at();
-                if created_at + (stored.message.expires_at - stored.message.created_at) <= self.clock.now() {
+                stored = self.as_promised(stored, first.message, &first.answer)?;
+                if stored.message.expires_at <= self.clock.now() {
                     return Ok(Accepted { id: first.message, answer: first.answer, repeated: true });
                 }
-                stored = self.renamed(stored, first.message)?;
                 answer = first.answer;
                 repeated = true;
             }
@@ -191,14 +191,26 @@ impl AcceptMessage {
         Some((steps, format!("{channel} first, as the request asked")))
     }
 
-    /// The same message under the name that was promised earlier. Its code is bound to the name, so it is protected anew.
-    fn renamed(&self, mut stored: StoredMessage, id: MessageId) -> Result<StoredMessage, AcceptError> {
+    /// The same message under the name and with the times that were promised earlier. Its code is bound to the name, so
+    /// it is protected anew.
+    fn as_promised(
+        &self,
+        mut stored: StoredMessage,
+        id: MessageId,
+        answer: &Value,
+    ) -> Result<StoredMessage, AcceptError> {
         let message = &mut stored.message;
         let sealed = message.code.sealed.as_deref().unwrap_or_default();
         let code = self.keys.reveal(message.code.key_id, sealed, &message.app, message.id);
         let code = code.map_err(|error| StoreError::Corrupt { what: error.to_string() })?;
         message.code = self.keys.protect(&message.app, id, &code, randomness::bytes());
         message.id = id;
+        let time = |field: &str| -> Result<DateTime<Utc>, StoreError> {
+            let corrupt = || StoreError::Corrupt { what: format!("idempotency_keys.answer of {id}: {field}") };
+            answer[field].as_str().and_then(|text| text.parse().ok()).ok_or_else(corrupt)
+        };
+        message.created_at = time("created_at")?;
+        message.expires_at = time("expires_at")?;
         Ok(stored)
     }
 }

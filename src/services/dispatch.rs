@@ -44,6 +44,8 @@ pub struct Dispatch {
     pub lease: TimeDelta,
     /// `https://host`; callbacks come in below it.
     pub public_url: String,
+    /// Held while leasing; `true` when nothing is to be leased any more.
+    pub stopped: tokio::sync::Mutex<bool>,
 }
 
 /// What one round did.
@@ -71,6 +73,10 @@ impl Dispatch {
     /// # Errors
     /// When the database cannot be asked; what was leased then runs out and is found again.
     pub async fn run_once(self: &Arc<Self>) -> Result<Round, StoreError> {
+        let stopped = self.stopped.lock().await;
+        if *stopped {
+            return Ok(Round { sends: Vec::new(), more_due: false });
+        }
         let now = self.clock.now();
         let capacities = self.capacities();
         let due = attempts::due(&self.transitions.pool, &capacities, now).await;
@@ -129,6 +135,15 @@ impl Dispatch {
         }
         self.give_back(&capacities, &started);
         Ok(Round { more_due: sends.len() < wanted.len(), sends })
+    }
+
+    /// Leases nothing more, and waits for what is under way.
+    pub async fn stop(&self) {
+        *self.stopped.lock().await = true;
+        for account in self.accounts.iter() {
+            // All permits free: no request to this account is under way any more.
+            let _ = account.permits.acquire_many(account.concurrency).await;
+        }
     }
 
     /// Accounts with room, each with what it may send now.
@@ -226,7 +241,12 @@ impl Dispatch {
         };
         self.tell_breaker(account, &outcome);
         let result = match outcome {
-            SendOutcome::Accepted { provider_message_id, held } => SendResult::Accepted { provider_message_id, held },
+            SendOutcome::Accepted { provider_message_id, held } => {
+                if held {
+                    tracing::warn!(account = account.name, "the provider keeps messages back; the deadline still runs");
+                }
+                SendResult::Accepted { provider_message_id, held }
+            }
             SendOutcome::Unknown { failure } => SendResult::Unknown { failure, on_unknown: account.on_unknown },
             SendOutcome::Rejected { failure, retry: Retry::Never } => SendResult::Rejected { failure, pause: None },
             SendOutcome::Rejected { failure, retry: Retry::After(wait) } => {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
-use sqlx::{ConnectOptions, Connection, PgPool};
+use sqlx::{ConnectOptions, Connection, PgConnection, PgPool};
 
 use crate::store::StoreError;
 
@@ -38,6 +38,8 @@ pub async fn connect(url: &str, name: &'static str, max_connections: u32) -> Res
         ])
         .log_statements(log::LevelFilter::Off)
         .log_slow_statements(log::LevelFilter::Off, Duration::MAX);
+    // The pool would only say that it waited; the first connection by itself says what is wrong.
+    PgConnection::connect_with(&options).await?.close().await?;
     let pool = PgPoolOptions::new()
         .max_connections(max_connections)
         .acquire_timeout(ACQUIRE_TIMEOUT)
@@ -54,8 +56,7 @@ pub async fn connect(url: &str, name: &'static str, max_connections: u32) -> Res
                 Ok(true)
             })
         })
-        .connect_with(options)
-        .await?;
+        .connect_lazy_with(options);
     Ok(pool)
 }
 

@@ -39,6 +39,10 @@ pub fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
     if body.iter().all(u8::is_ascii_whitespace) {
         return Err(Problem::NotJson("the body is empty; send a JSON object".to_owned()));
     }
+    // serde would take an array too, as the fields in their order.
+    if body.trim_ascii_start().first() != Some(&b'{') {
+        return Err(Problem::NotJson("the body is not a JSON object".to_owned()));
+    }
     let mut json = serde_json::Deserializer::from_slice(body);
     let value = serde_path_to_error::deserialize(&mut json).map_err(|error| {
         let path = error.path().to_string();
@@ -68,6 +72,11 @@ fn tell(path: &str, message: &str) -> (String, String) {
     }
     if let Some(rest) = message.strip_prefix("missing field ") {
         return (quoted(rest).unwrap_or_default(), "is missing".to_owned());
+    }
+    if let Some(rest) = message.strip_prefix("duplicate field ") {
+        let field = quoted(rest).unwrap_or_default();
+        let parent = path.strip_suffix(&field).unwrap_or(path).trim_matches('.');
+        return (if parent.is_empty() { field } else { format!("{parent}.{field}") }, "comes twice".to_owned());
     }
     let field = if path == "." { "body" } else { path };
     match message.rsplit_once(", expected ") {

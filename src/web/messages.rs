@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use actix_web::http::header;
 use actix_web::{HttpRequest, HttpResponse, web};
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, Datelike, Utc};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
@@ -29,6 +29,8 @@ const LABEL: usize = 200;
 const METADATA: usize = 4096;
 /// Longest that a GET is held, in seconds.
 const LONGEST_WAIT_S: u64 = 60;
+/// Postgres holds no more than some of the years that chrono reads.
+const YEARS: std::ops::RangeInclusive<i32> = 1..=9999;
 /// How often a held GET looks by itself: a change made by another instance is not announced here.
 const LOOK_AGAIN: Duration = Duration::from_millis(500);
 
@@ -87,7 +89,7 @@ impl Request {
         if metadata.as_ref().is_some_and(|m| m.to_string().len() > METADATA) {
             return Err(Problem::field("metadata", format!("must be at most {METADATA} bytes as JSON")));
         }
-        if metadata.as_ref().is_some_and(|m| m.to_string().contains("\\u0000")) {
+        if metadata.as_ref().is_some_and(has_nul) {
             return Err(Problem::field("metadata", "must not contain the character U+0000"));
         }
         Ok(NewMessage {
@@ -103,6 +105,16 @@ impl Request {
             metadata,
             client: self.client.and_then(|c| serde_json::to_value(c).ok()),
         })
+    }
+}
+
+/// Whether U+0000, which Postgres cannot keep, is in a text or a key of it.
+fn has_nul(json: &Value) -> bool {
+    match json {
+        Value::String(text) => text.contains('\0'),
+        Value::Array(items) => items.iter().any(has_nul),
+        Value::Object(fields) => fields.iter().any(|(key, value)| key.contains('\0') || has_nul(value)),
+        Value::Null | Value::Bool(_) | Value::Number(_) => false,
     }
 }
 
@@ -253,6 +265,11 @@ pub async fn list(App(app): App, api: web::Data<Api>, request: HttpRequest) -> R
         return Err(Problem::field("country", "must be two letters, such as ID"));
     }
     label("reference", query.reference.as_deref())?;
+    for (field, at) in [("created_from", query.created_from), ("created_before", query.created_before)] {
+        if at.is_some_and(|at| !YEARS.contains(&at.year())) {
+            return Err(Problem::field(field, "must be a time of the years 1 to 9999"));
+        }
+    }
     let filter = Filter {
         state: word("state", query.state.as_deref(), State::ALL)?,
         outcome: word("outcome", query.outcome.as_deref(), Outcome::ALL)?,

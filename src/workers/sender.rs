@@ -15,9 +15,8 @@ const BREATH: Duration = Duration::from_millis(3);
 /// Pause after the database did not answer.
 const AWAY: Duration = Duration::from_millis(250);
 
-/// Returns when `stop` is set: nothing new is leased then.
-pub async fn run(dispatch: Arc<Dispatch>, ticks: Ticks, stop: tokio::sync::watch::Receiver<bool>) {
-    while !*stop.borrow() {
+pub async fn run(dispatch: Arc<Dispatch>, ticks: Ticks) {
+    loop {
         ticks.tick("sender");
         let woken = Arc::clone(&dispatch.transitions.wake_sender);
         // Made before looking, so that what is planned while we look is not missed.
@@ -43,8 +42,6 @@ pub async fn run(dispatch: Arc<Dispatch>, ticks: Ticks, stop: tokio::sync::watch
             }
         }
     }
-    // Not to be begun again by its supervisor while the process ends.
-    std::future::pending::<()>().await;
 }
 
 /// How long nothing can be due.

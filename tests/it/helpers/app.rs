@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
+use hmac::{Hmac, KeyInit, Mac};
 use otpost::app::{App, Loops, Means, Running};
 use otpost::clock::Clock;
 use otpost::config::Settings;
@@ -13,10 +14,12 @@ use otpost::domain::code_keys::{CodeKey, CodeKeys};
 use otpost::rehearsal;
 use otpost::services::accept_message::AcceptMessage;
 use otpost::services::dispatch::Dispatch;
+use otpost::services::take_callback::TakeCallback;
 use otpost::services::transitions::Transitions;
 use otpost::services::{end_lives, recover, replace};
 use otpost::simulator::{SimConfig, SimTime, Simulator};
 use serde_json::Value;
+use sha2::Sha256;
 use sqlx::PgPool;
 
 use crate::helpers::database::{TestDatabase, fresh_database};
@@ -37,6 +40,7 @@ pub struct TestApp {
     pub transitions: Transitions,
     pub dispatch: Arc<Dispatch>,
     pub accept: AcceptMessage,
+    pub callbacks: TakeCallback,
     running: Running,
 }
 
@@ -93,12 +97,13 @@ impl TestApp {
         let transitions = app.transitions.clone();
         let dispatch = Arc::clone(&app.dispatch);
         let accept = app.api.accept.clone();
+        let callbacks = app.api.callbacks.clone();
         let key = app.api.app_keys.create("shop", "test").await.expect("a key").key.expose().to_owned();
         let running = app.start(listener, Loops::ByHand).expect("the app starts");
         let url = format!("http://{listen}");
         let pool = database.pool().await;
         let http = reqwest::Client::new();
-        Self { database, pool, clock, sim, url, key, http, settings, transitions, dispatch, accept, running }
+        Self { database, pool, clock, sim, url, key, http, settings, transitions, dispatch, accept, callbacks, running }
     }
 
     pub async fn stop(self) {
@@ -164,9 +169,64 @@ impl TestApp {
         answer["id"].as_str().expect("an id").to_owned()
     }
 
+    /// Posts a callback as the provider of `account` signs it. The account must be one of the simulator's.
+    pub async fn callback(&self, account: &str, body: &str) -> u16 {
+        let (query, header) = signed(account, body.as_bytes(), self.clock.now());
+        let request = self.http.post(format!("{}/webhooks/{account}{query}", self.url)).body(body.to_owned());
+        let request = header.into_iter().fold(request, |request, (name, value)| request.header(name, value));
+        request.send().await.expect("the service answers").status().as_u16()
+    }
+
     pub async fn message(&self, id: &str) -> Value {
         let (status, message) = self.get(&format!("/v1/messages/{id}")).await;
         assert_eq!(status, 200, "{message}");
         message
     }
+}
+
+/// Lower-case hexadecimal HMAC-SHA256.
+pub fn hmac_hex(secret: &str, parts: &[&[u8]]) -> String {
+    let mut mac = Hmac::<Sha256>::new_from_slice(secret.as_bytes()).expect("HMAC takes a key of any length");
+    parts.iter().for_each(|part| mac.update(part));
+    hex::encode(mac.finalize().into_bytes())
+}
+
+/// The query and the header with which the simulator's account proves a callback.
+pub fn signed(account: &str, body: &[u8], now: DateTime<Utc>) -> (String, Option<(&'static str, String)>) {
+    let ycloud = |secret: &str| {
+        let t = now.timestamp().to_string();
+        let signature = hmac_hex(secret, &[t.as_bytes(), b".", body]);
+        (String::new(), Some(("YCloud-Signature", format!("t={t},s={signature}"))))
+    };
+    match account {
+        "meta-main" => {
+            let signature = hmac_hex(otpost::simulator::META_APP_SECRET, &[body]);
+            (String::new(), Some(("X-Hub-Signature-256", format!("sha256={signature}"))))
+        }
+        "ycloud-wa" => ycloud(otpost::simulator::YCLOUD_WA_SECRET),
+        "ycloud-sms" => ycloud(otpost::simulator::YCLOUD_SMS_SECRET),
+        "cliqtel-wa" => ("?token=sim-cliqtel-callback-token".to_owned(), None),
+        other => panic!("who signs for {other}?"),
+    }
+}
+
+/// One status of Meta's, by our reference.
+pub fn meta_status(attempt: &str, status: &str, at: DateTime<Utc>) -> Value {
+    let mut item = serde_json::json!({
+        "id": format!("wamid.{attempt}"), "status": status, "timestamp": at.timestamp().to_string(),
+        "recipient_id": "628123451234", "biz_opaque_callback_data": attempt,
+    });
+    if status == "failed" {
+        item["errors"] = serde_json::json!([{ "code": 131_026, "title": "Message undeliverable" }]);
+    }
+    item
+}
+
+/// A callback of Meta's with these statuses.
+pub fn meta_body(statuses: &[Value]) -> String {
+    serde_json::json!({ "object": "whatsapp_business_account", "entry": [{ "id": "1", "changes": [{
+        "field": "messages",
+        "value": { "messaging_product": "whatsapp", "metadata": {}, "statuses": statuses },
+    }] }] })
+    .to_string()
 }

@@ -1,0 +1,385 @@
+//! The rule in memory and the rule through the database: any events in any order, and the rows come out equal. And the
+//! schema's own guards.
+
+use std::time::{Duration, Instant};
+
+use chrono::{DateTime, TimeDelta, Utc};
+use otpost::domain::attempt::{Attempt, Lease, SendState, State};
+use otpost::domain::channel::Channel;
+use otpost::domain::code::Code;
+use otpost::domain::event::{Event, OnUnknown, SendResult};
+use otpost::domain::ids::MessageId;
+use otpost::domain::message::{Message, Outcome};
+use otpost::domain::phone::Phone;
+use otpost::domain::receipt::{DeliveryReceipt, ErrorClass, Failure, Status};
+use otpost::domain::step::step;
+use otpost::services::accept_message::NewMessage;
+use otpost::services::transitions::{Command, Record, Transitions};
+use otpost::services::watch::Watch;
+use otpost::store::messages::{self, Lock};
+use otpost::store::receipts::ReceivedReceipt;
+use sqlx::{AssertSqlSafe, PgPool};
+use uuid::Uuid;
+
+use crate::helpers::app::{TestApp, code_keys, with_settings};
+use crate::helpers::database::fresh_database;
+use crate::helpers::invariants;
+
+/// splitmix64: the same seed, the same run.
+struct Random(u64);
+
+impl Random {
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+
+    fn below(&mut self, bound: u64) -> u64 {
+        self.next() % bound
+    }
+
+    fn chance(&mut self, percent: u64) -> bool {
+        self.below(100) < percent
+    }
+
+    fn pick<T: Copy>(&mut self, from: &[T]) -> T {
+        from[self.below(from.len() as u64) as usize]
+    }
+}
+
+const CODE: &str = "739150";
+
+struct Run<'a> {
+    app: &'a TestApp,
+    random: Random,
+    now: DateTime<Utc>,
+    /// The rule in memory.
+    pure: Message,
+    /// Tokens of leases that were given out.
+    tokens: Vec<Uuid>,
+    failures: u64,
+}
+
+impl Run<'_> {
+    fn failure(&mut self) -> Failure {
+        self.failures += 1;
+        let class = self.random.pick(&[
+            ErrorClass::RecipientUnreachable,
+            ErrorClass::Retryable,
+            ErrorClass::RateLimited,
+            ErrorClass::ConfigError,
+            ErrorClass::Expired,
+        ]);
+        let failure = Failure::new(format!("code-{}", self.failures), class);
+        if self.random.chance(10) { failure.number_is_bad() } else { failure }
+    }
+
+    fn on_unknown(&mut self) -> OnUnknown {
+        if self.random.chance(50) { OnUnknown::GiveUp } else { OnUnknown::ResendAfter(TimeDelta::seconds(5)) }
+    }
+
+    /// Any event; most of them ones that can happen just now.
+    fn event(&mut self) -> (Event, Record) {
+        let attempt_no =
+            self.random.below(self.pure.attempts.len() as u64 + 1) as i16 + i16::from(self.random.chance(80));
+        let attempt_no = attempt_no.min(4);
+        let by_app = |random: &mut Random| Record::ByApp {
+            app: if random.chance(95) { "shop".to_owned() } else { "other".to_owned() },
+            check_id: Uuid::now_v7(),
+        };
+        match self.random.below(100) {
+            0..25 => {
+                let lease = Lease { token: Uuid::now_v7(), until: self.now + TimeDelta::seconds(20) };
+                self.tokens.push(lease.token);
+                (Event::Lease { attempt_no, lease }, Record::Nothing)
+            }
+            25..50 => {
+                let current = self.pure.attempts.iter().find_map(|a| Some((a.attempt_no, a.lease?.token)));
+                let old =
+                    self.tokens.len().checked_sub(1).map(|n| self.tokens[self.random.below(n as u64 + 1) as usize]);
+                let (attempt_no, token) = match (current, old) {
+                    (Some(current), _) if self.random.chance(85) => current,
+                    (_, Some(old)) => (attempt_no, old),
+                    _ => (attempt_no, Uuid::now_v7()),
+                };
+                let result = match self.random.below(10) {
+                    0..4 => SendResult::Accepted {
+                        provider_message_id: format!("id-{}", self.random.below(5)),
+                        held: self.random.chance(10),
+                    },
+                    4..6 => {
+                        let pause = self.random.chance(60).then(|| TimeDelta::seconds(self.random.below(20) as i64));
+                        SendResult::Rejected { failure: self.failure(), pause }
+                    }
+                    6 => SendResult::BreakerOpen { closed_in: TimeDelta::seconds(self.random.below(40) as i64 + 1) },
+                    _ => SendResult::Unknown { failure: self.failure(), on_unknown: self.on_unknown() },
+                };
+                let started_at = self.now - TimeDelta::milliseconds(3);
+                (Event::Send { attempt_no, token, result }, Record::Send { started_at, http_status: Some(200) })
+            }
+            50..55 => (Event::LeaseRanOut { attempt_no, on_unknown: self.on_unknown() }, Record::Nothing),
+            55..80 => {
+                let status = self.random.pick(&[Status::Sent, Status::Delivered, Status::Read, Status::Failed]);
+                let receipt = DeliveryReceipt {
+                    status,
+                    attempt_id: None,
+                    provider_message_id: if self.random.chance(90) {
+                        format!("id-{}", self.random.below(5))
+                    } else {
+                        String::new()
+                    },
+                    provider_at: self
+                        .random
+                        .chance(80)
+                        .then(|| self.now - TimeDelta::seconds(self.random.below(9) as i64)),
+                    failure: (status == Status::Failed).then(|| self.failure()),
+                };
+                let account = self.pure.attempt(attempt_no).map_or("meta-main".to_owned(), |a| a.account.clone());
+                let received = ReceivedReceipt {
+                    receipt_id: Uuid::now_v7(),
+                    callback_id: Uuid::now_v7(),
+                    account: if self.random.chance(95) { account } else { "cliqtel-wa".to_owned() },
+                    received_at: self.now,
+                    receipt: receipt.clone(),
+                };
+                (Event::Receipt { attempt_no, receipt }, Record::Receipt(Box::new(received)))
+            }
+            80..88 => (Event::DeadlinePassed { attempt_no }, Record::Nothing),
+            88..92 => {
+                let code = if self.random.chance(25) { CODE } else { "000000" };
+                (Event::Check { code: Code::parse(code).unwrap() }, by_app(&mut self.random))
+            }
+            92..96 => {
+                let channel = self.random.pick(&[None, Some(Channel::Sms), Some(Channel::Whatsapp)]);
+                (Event::Resend { channel }, by_app(&mut self.random))
+            }
+            96 => (Event::Cancel, by_app(&mut self.random)),
+            _ => (Event::LifeEnded, Record::Nothing),
+        }
+    }
+
+    /// What [`Transitions`] leaves out before it asks the rule.
+    fn is_for_us(&self, event: &Event, record: &Record) -> bool {
+        match (event, record) {
+            (_, Record::ByApp { app, .. }) => *app == self.pure.app,
+            (Event::Receipt { attempt_no, .. }, Record::Receipt(received)) => {
+                self.pure.attempt(*attempt_no).is_some_and(|a| a.account == received.account)
+            }
+            _ => true,
+        }
+    }
+
+    async fn go(&mut self) {
+        for _ in 0..self.random.below(40) + 5 {
+            // Several in one transaction, sometimes.
+            let mut commands = Vec::new();
+            let mut told = Vec::new();
+            for _ in 0..self.random.pick(&[1, 1, 1, 2, 4]) {
+                let jump = self.random.pick(&[0, 0, 1, 40, 999, 5_000, 15_000, 31_000]);
+                self.now += TimeDelta::milliseconds(jump);
+                let (event, record) = self.event();
+                if self.is_for_us(&event, &record) {
+                    step(&mut self.pure, &event, &code_keys(), self.now);
+                    let broken = self.pure.broken_rules();
+                    assert!(broken.is_empty(), "{broken:?} after {event:?}: {:#?}", self.pure);
+                }
+                told.push(format!("{event:?}"));
+                commands.push(Command { message: self.pure.id, event, at: self.now, record });
+            }
+            let run = self.app.transitions.run(&commands, Lock::Wait).await;
+            run.unwrap_or_else(|error| panic!("{error:?} after {told:#?} on the way to {:#?}", self.pure));
+            let stored = messages::find(&self.app.pool, "shop", self.pure.id).await.unwrap().unwrap();
+            assert_eq!(stored.message, self.pure, "after {told:#?}");
+        }
+    }
+}
+
+async fn message(app: &TestApp, n: u64, random: &mut Random) -> MessageId {
+    let new = NewMessage {
+        to: Phone::parse(&format!("+62812{:04}5555", n % 10_000)).unwrap(),
+        purpose: "login".to_owned(),
+        code: Some(Code::parse(CODE).unwrap()),
+        code_length: None,
+        locale: None,
+        channel: random.pick(&[None, None, Some(Channel::Sms)]),
+        replace_after_s: Some(random.pick(&[15, 30, 60])),
+        valid_for_s: Some(random.pick(&[150, 300, 600])),
+        reference: None,
+        metadata: None,
+        client: None,
+    };
+    app.accept.run("shop", new, None).await.unwrap().id
+}
+
+/// State and first times as the stored receipts tell them, for one attempt.
+struct Told {
+    state: State,
+    times: [Option<DateTime<Utc>>; 3],
+    provider_times: [Option<DateTime<Utc>>; 3],
+}
+
+async fn told(pool: &PgPool, id: MessageId, attempt: &Attempt) -> Told {
+    let rows: Vec<(String, DateTime<Utc>, Option<DateTime<Utc>>)> = sqlx::query_as(
+        "select status, received_at, provider_at from receipts where message_id = $1 and attempt_no = $2",
+    )
+    .bind(id.uuid())
+    .bind(attempt.attempt_no)
+    .fetch_all(pool)
+    .await
+    .unwrap();
+    let mut state = if attempt.send_state == SendState::Rejected { State::Failed } else { State::Accepted };
+    for (status, ..) in &rows {
+        state = state.max(status.parse::<Status>().unwrap().state());
+    }
+    let first = |wanted: &str| rows.iter().filter(|r| r.0 == wanted).map(|r| r.1).min();
+    let provider = |wanted: &str| rows.iter().filter(|r| r.0 == wanted).filter_map(|r| r.2).min();
+    let names = ["sent", "delivered", "read"];
+    Told { state, times: names.map(first), provider_times: names.map(provider) }
+}
+
+/// Random histories until the time is over, or as many as `OTPOST_TEST_CASES` says.
+#[tokio::test]
+async fn any_events_in_any_order_leave_the_rows_that_the_rule_says() {
+    let cases: Option<u64> = std::env::var("OTPOST_TEST_CASES").ok().map(|n| n.parse().expect("a number"));
+    let seed: u64 = std::env::var("OTPOST_TEST_SEED").map_or(1, |n| n.parse().expect("a number"));
+    let steps = |settings: &mut otpost::config::Settings| {
+        settings.route.steps = ["meta-main", "ycloud-sms", "cliqtel-sms"].map(str::to_owned).to_vec();
+    };
+    with_settings(steps, async |app| {
+        let until = Instant::now() + Duration::from_secs(12);
+        let mut done = 0;
+        while cases.map_or(Instant::now() < until && done < 400, |cases| done < cases) {
+            let case = seed.wrapping_mul(1_000_003).wrapping_add(done);
+            let mut random = Random(case);
+            let id = message(app, done, &mut random).await;
+            let pure = messages::find(&app.pool, "shop", id).await.unwrap().unwrap().message;
+            let now = app.clock.now();
+            let mut run = Run { app, random, now, pure, tokens: Vec::new(), failures: 0 };
+            eprintln!("case {case}");
+            run.go().await;
+
+            // The receipts alone tell the same.
+            for attempt in &run.pure.attempts {
+                let told = told(&app.pool, id, attempt).await;
+                let times = [attempt.sent.at, attempt.delivered.at, attempt.read.at];
+                let provider = [attempt.sent.provider_at, attempt.delivered.provider_at, attempt.read.provider_at];
+                assert_eq!(
+                    (attempt.state, times, provider),
+                    (told.state, told.times, told.provider_times),
+                    "{attempt:#?}"
+                );
+            }
+            let by_attempts = run.pure.attempts.iter().any(|a| a.state == State::Delivered);
+            let delivered = by_attempts || run.pure.outcome == Outcome::Verified;
+            assert_eq!(run.pure.state == State::Delivered, delivered, "{:#?}", run.pure);
+            done += 1;
+        }
+        assert!(done >= 20, "only {done} cases in the time");
+        app.clock.advance(TimeDelta::hours(2));
+        app.run_workers().await;
+        let pending: i64 =
+            sqlx::query_scalar("select count(*) from messages where outcome = 'pending' or code_sealed is not null")
+                .fetch_one(&app.pool)
+                .await
+                .unwrap();
+        assert_eq!(pending, 0);
+    })
+    .await;
+}
+
+/// The order of the receipts does not matter to what they say; only effects depend on it.
+#[tokio::test]
+async fn the_states_order_is_the_enums_order() {
+    let database = fresh_database().await;
+    let pool = database.pool().await;
+    let labels: Vec<String> =
+        sqlx::query_scalar("select unnest(enum_range(null::delivery_state))::text").fetch_all(&pool).await.unwrap();
+    let ours: Vec<String> = State::ALL.iter().map(ToString::to_string).collect();
+    assert_eq!(labels, ours);
+    assert!(State::ALL.is_sorted());
+    pool.close().await;
+}
+
+#[tokio::test]
+async fn the_schema_refuses_what_must_not_be() {
+    with_settings(|_| {}, async |app| {
+        let mut random = Random(1);
+        let id = message(app, 1, &mut random).await.uuid();
+        app.run_workers().await;
+        let copy = |columns: &str, values: &str| {
+            format!(
+                "insert into attempts (bucket, message_id, attempt_no, attempt_id, app, step, channel, account, reason, \
+                                       planned_at, due_at{columns}) \
+                 select bucket, message_id, {values} from attempts where message_id = '{id}'"
+            )
+        };
+        let rest = "app, 1::smallint, 'sms', 'x', 'silent', planned_at, planned_at";
+        let cases = [
+            ("attempts_pkey", copy("", &format!("1::smallint, attempt_id, {rest}"))),
+            ("attempts_take_a_step_once", copy("", &format!("2::smallint, attempt_id, {}", rest.replace("1::", "step + 0::")))),
+            ("attempts_attempt_no_check", copy("", &format!("0::smallint, attempt_id, {rest}"))),
+            ("attempts_in_flight_are_leased", "update attempts set send_state = 'in_flight', due_at = null".into()),
+            ("attempts_planned_are_due", "update attempts set send_state = 'planned', due_at = null".into()),
+            ("attempts_due_can_be_sent", "update attempts set due_at = planned_at".into()),
+            ("attempts_armed_have_a_deadline", "update attempts set replace_at = null".into()),
+            ("attempts_armed_can_be_replaced", "update attempts set state = 'failed', failed_at = planned_at".into()),
+            ("attempts_ended_timers_have_a_time", "update attempts set timer = 'fired'".into()),
+            ("attempts_failed_have_a_time", "update attempts set state = 'failed', timer = 'none'".into()),
+            ("attempts_delivered_have_a_time", "update attempts set state = 'delivered', timer = 'none'".into()),
+            ("attempts_rejected_have_failed", "update attempts set send_state = 'rejected'".into()),
+            ("messages_wrong_tries_bounded", "update messages set wrong_tries = max_tries + 1".into()),
+            ("messages_expire_after_creation", "update messages set expires_at = created_at".into()),
+            ("messages_settled_have_a_time", "update messages set outcome = 'expired', code_sealed = null".into()),
+            ("messages_settled_have_no_code", "update messages set outcome = 'expired', settled_at = created_at".into()),
+            ("messages_settled_have_no_code", "update messages set code_sealed = null".into()),
+            (
+                "messages_verified_are_delivered",
+                "update messages set outcome = 'verified', settled_at = created_at, code_sealed = null".into(),
+            ),
+            ("messages_recipient_check", "update messages set recipient = '6281234'".into()),
+            ("messages_outcome_check", "update messages set outcome = 'lost'".into()),
+            ("attempts_belong_to_a_message", "update messages set message_id = gen_random_uuid()".into()),
+        ];
+        for (constraint, sql) in cases {
+            let refused = sqlx::query(AssertSqlSafe(sql.clone())).execute(&app.pool).await;
+            let error = refused.err().unwrap_or_else(|| panic!("not refused: {sql}"));
+            let name = error.as_database_error().and_then(|e| e.constraint()).unwrap_or("none").to_owned();
+            assert_eq!(name, constraint, "{sql}: {error}");
+        }
+        invariants::check(&app.pool, app.clock.now()).await;
+    })
+    .await;
+}
+
+/// Commands of one group for many messages: each gets its own answer, and one that is refused leaves the others alone.
+#[tokio::test]
+async fn a_group_of_commands_is_one_transaction() {
+    with_settings(
+        |_| {},
+        async |app| {
+            let mut random = Random(2);
+            let mut ids = Vec::new();
+            for n in 0..30 {
+                ids.push(message(app, n, &mut random).await);
+            }
+            let transitions = Transitions { watch: Watch::default(), ..app.transitions.clone() };
+            let now = app.clock.now();
+            let cancel = |id: &MessageId| Command {
+                message: *id,
+                event: Event::Cancel,
+                at: now,
+                record: Record::ByApp { app: "shop".to_owned(), check_id: Uuid::now_v7() },
+            };
+            let mut commands: Vec<Command> = ids.iter().map(cancel).collect();
+            commands.extend(ids.iter().rev().map(cancel));
+            let outcomes = transitions.run(&commands, Lock::Wait).await.unwrap();
+            assert_eq!(outcomes.done.len(), 60);
+            assert_eq!(outcomes.messages.len(), 30);
+            assert!(outcomes.messages.values().all(|m| m.message.outcome == Outcome::Cancelled));
+        },
+    )
+    .await;
+}
