@@ -114,8 +114,9 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         let Stage { running, simulator, .. } = stage;
         // Papers of a demo that is gone would send people to a closed door.
         let _ = Papers::remove(&data_dir);
-        running.stop(false).await;
+        // First the providers: stopping the service waits for their answers, and one of them never answers.
         simulator.stop().await;
+        running.stop(false).await;
         result
     })?;
     drop(runtime);
@@ -185,6 +186,7 @@ impl Stage {
                 if exit {
                     bail!("stopped before every phone had its code");
                 }
+                screen::print("stopping");
                 return Ok(ExitCode::SUCCESS);
             }
         };
