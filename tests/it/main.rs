@@ -4,6 +4,7 @@ mod helpers;
 mod api;
 mod callbacks;
 mod codes;
+mod demo;
 mod fates;
 mod model;
 mod postgres;
