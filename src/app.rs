@@ -22,7 +22,7 @@ use crate::services::account::{AccountPlan, Accounts};
 use crate::services::app_keys::AppKeys;
 use crate::services::apply_receipts::ApplyReceipts;
 use crate::services::dispatch::Dispatch;
-use crate::services::ledger::Ledger;
+use crate::services::ledger::{GROUP, Ledger};
 use crate::services::take_callback::TakeCallback;
 use crate::services::transitions::Transitions;
 use crate::services::watch::Watch;
@@ -128,7 +128,7 @@ impl App {
             wake_sender: Arc::clone(&wake_sender),
         };
         let (landed_sender, landed) = mpsc::unbounded_channel();
-        let ledger = Ledger::start(&transitions, LEDGER_WORKERS, landed_sender);
+        let ledger = Ledger::start(&transitions, LEDGER_WORKERS, GROUP, landed_sender);
         let accounts = accounts(settings);
         let apply = ApplyReceipts { pool: work_pool.clone(), ledger: ledger.clone() };
         let callbacks = TakeCallback {
