@@ -22,6 +22,7 @@ use crate::services::account::{AccountPlan, Accounts};
 use crate::services::app_keys::AppKeys;
 use crate::services::apply_receipts::ApplyReceipts;
 use crate::services::dispatch::Dispatch;
+use crate::services::intake::Intake;
 use crate::services::ledger::{GROUP, Ledger};
 use crate::services::take_callback::TakeCallback;
 use crate::services::transitions::Transitions;
@@ -293,6 +294,7 @@ fn accept(
     });
     AcceptMessage {
         pool: pool.clone(),
+        intake: Intake::start(pool),
         clock: clock.clone(),
         keys: keys.clone(),
         purposes: purposes.collect(),
