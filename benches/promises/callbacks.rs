@@ -45,7 +45,8 @@ pub async fn single(ground: &Ground) -> anyhow::Result<Vec<Line>> {
         for (arm, service) in [&ours, &control].into_iter().enumerate() {
             let some = messages.split_off(messages.len() - share[arm]);
             let requests = receipts(&some).iter().map(|r| seed::callback(&[*r], at)).collect();
-            let found = fire(service.address, requests, CONNECTIONS, Pace::Flat, Duration::from_secs(ground.seconds)).await?;
+            let found =
+                fire(service.address, requests, CONNECTIONS, Pace::Flat, Duration::from_secs(ground.seconds)).await?;
             anyhow::ensure!(found.refused == 0, "{} callbacks were not taken", found.refused);
             eprintln!(
                 "callbacks, round {round}, {}: {:.0}/s, p50 {:.1} ms, p99 {:.1} ms",
@@ -69,9 +70,19 @@ pub async fn single(ground: &Ground) -> anyhow::Result<Vec<Line>> {
     let p50 = of(0, |h| h.percentile_ms(0.5));
     let control_p99 = of(1, |h| h.percentile_ms(0.99));
     Ok(vec![
-        Line::new("signed single-receipt callbacks, durable before 200", "at least 5 000/s", format!("{rate:.0}/s"), rate >= 5_000.0)
-            .control("one transaction per callback", format!("{beside:.0}/s"), rate / beside),
-        Line::new("… compared with one transaction per callback", "at least 3x", format!("{:.1}x", rate / beside), rate >= 3.0 * beside),
+        Line::new(
+            "signed single-receipt callbacks, durable before 200",
+            "at least 5 000/s",
+            format!("{rate:.0}/s"),
+            rate >= 5_000.0,
+        )
+        .control("one transaction per callback", format!("{beside:.0}/s"), rate / beside),
+        Line::new(
+            "… compared with one transaction per callback",
+            "at least 3x",
+            format!("{:.1}x", rate / beside),
+            rate >= 3.0 * beside,
+        ),
         Line::new(
             format!("… their latency, {CONNECTIONS} at a time"),
             "p99 < 50 ms",
@@ -100,7 +111,10 @@ pub async fn batched(ground: &Ground) -> anyhow::Result<Vec<Line>> {
         let found = fire(ours.address, requests, 16, Pace::Flat, at_most).await?;
         anyhow::ensure!(found.refused == 0, "{} callbacks were not taken", found.refused);
         let rate = found.per_second() * BATCH as f64;
-        eprintln!("batches, round {round}: {rate:.0} receipts/s, p99 of a callback {:.1} ms", found.percentile_ms(0.99));
+        eprintln!(
+            "batches, round {round}: {rate:.0} receipts/s, p99 of a callback {:.1} ms",
+            found.percentile_ms(0.99)
+        );
         rates.push(rate);
         p99s.push(found.percentile_ms(0.99));
     }

@@ -41,7 +41,12 @@ pub async fn run(ground: &Ground) -> anyhow::Result<Vec<Line>> {
             p50 < 20.0 && p99 < 100.0,
         )
         .control("polling every second", text(&control), control.p99 / p99),
-        Line::new("… never early", "earliest >= 0 ms", format!("earliest {min:.1} ms (latest {max:.0} ms)"), min >= 0.0),
+        Line::new(
+            "… never early",
+            "earliest >= 0 ms",
+            format!("earliest {min:.1} ms (latest {max:.0} ms)"),
+            min >= 0.0,
+        ),
     ])
 }
 

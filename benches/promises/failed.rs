@@ -20,7 +20,8 @@ pub async fn run(ground: &Ground) -> anyhow::Result<Vec<Line>> {
     let service = ground.service(&url, Arm::Ours, &sim).await?;
     settle(&pool).await?;
     let requests = messages.iter().map(|&m| seed::callback(&[(m, "failed")], at)).collect();
-    let hits = fire(service.address, requests, 16, Pace::PerSecond(PER_SECOND as f64), Duration::from_secs(600)).await?;
+    let hits =
+        fire(service.address, requests, 16, Pace::PerSecond(PER_SECOND as f64), Duration::from_secs(600)).await?;
     anyhow::ensure!(hits.refused == 0, "{} callbacks were not taken", hits.refused);
     tokio::time::sleep(Duration::from_secs(2)).await;
     let (sent, p50, p99, max) = sqlx::query_as::<_, (i64, f64, f64, f64)>(

@@ -44,7 +44,8 @@ pub fn median(mut values: Vec<f64>) -> f64 {
 /// The bytes of one request.
 pub fn request(method: &str, path: &str, headers: &str, body: &str) -> Vec<u8> {
     let length = body.len();
-    format!("{method} {path} HTTP/1.1\r\nhost: localhost\r\n{headers}content-length: {length}\r\n\r\n{body}").into_bytes()
+    format!("{method} {path} HTTP/1.1\r\nhost: localhost\r\n{headers}content-length: {length}\r\n\r\n{body}")
+        .into_bytes()
 }
 
 #[derive(Clone, Copy)]
@@ -65,7 +66,8 @@ pub async fn fire(
     let (done, hits) = tokio::sync::oneshot::channel();
     std::thread::Builder::new().name("load".into()).spawn(move || {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-        let hits = runtime.context("no runtime").and_then(|r| r.block_on(run(address, requests, connections, pace, at_most)));
+        let hits =
+            runtime.context("no runtime").and_then(|r| r.block_on(run(address, requests, connections, pace, at_most)));
         done.send(hits).ok();
     })?;
     hits.await?
@@ -137,7 +139,8 @@ async fn answer(stream: &mut TcpStream, buffer: &mut Vec<u8>) -> anyhow::Result<
         let Some(end) = buffer.windows(4).position(|w| w == b"\r\n\r\n") else { continue };
         let head = std::str::from_utf8(&buffer[..end])?;
         let status = head.get(9..12).context("no status line")?.parse()?;
-        let length = head.lines().find_map(|l| l.to_ascii_lowercase().strip_prefix("content-length:")?.trim().parse().ok());
+        let length =
+            head.lines().find_map(|l| l.to_ascii_lowercase().strip_prefix("content-length:")?.trim().parse().ok());
         let whole = end + 4 + length.unwrap_or(0_usize);
         while buffer.len() < whole {
             anyhow::ensure!(stream.read_buf(buffer).await? > 0, "the answer broke off");

@@ -22,7 +22,8 @@ pub async fn run(ground: &Ground) -> anyhow::Result<Vec<Line>> {
     let service = ground.service_with(&url, Arm::Ours, &sim, listener, settings).await?;
     settle(&pool).await?;
     let requests = posts(&service.key, 0, PACED * seconds);
-    let paced = fire(service.address, requests, CONNECTIONS, Pace::PerSecond(PACED as f64), Duration::from_secs(600)).await?;
+    let paced =
+        fire(service.address, requests, CONNECTIONS, Pace::PerSecond(PACED as f64), Duration::from_secs(600)).await?;
     anyhow::ensure!(paced.refused == 0, "{} requests were refused", paced.refused);
     let p99 = paced.percentile_ms(0.99);
     let p50 = paced.percentile_ms(0.5);

@@ -107,6 +107,8 @@ pub fn callback(receipts: &[(MessageId, &str)], at: DateTime<Utc>) -> Vec<u8> {
     let mut mac = Hmac::<Sha256>::new_from_slice(sim::META_APP_SECRET.as_bytes()).expect("any length");
     mac.update(body.as_bytes());
     let signature = hex::encode(mac.finalize().into_bytes());
-    let headers = format!("content-type: application/json\r\nx-hub-signature-256: sha256={signature}\r\nuser-agent: facebookexternalua\r\n");
+    let headers = format!(
+        "content-type: application/json\r\nx-hub-signature-256: sha256={signature}\r\nuser-agent: facebookexternalua\r\n"
+    );
     crate::load::request("POST", "/webhooks/meta-main", &headers, &body)
 }

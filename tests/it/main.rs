@@ -2,5 +2,6 @@
 
 mod helpers;
 mod fates;
+mod kills;
 mod postgres;
 mod tidy;
