@@ -6,6 +6,7 @@ mod callbacks;
 mod codes;
 mod demo;
 mod fates;
+mod kills;
 mod model;
 mod postgres;
 mod races;
