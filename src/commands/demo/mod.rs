@@ -106,7 +106,9 @@ pub fn run(args: &Args) -> Result<ExitCode> {
             database_url: database.url.clone(),
         };
         // Heard from before anybody can know that we are there.
-        let stop = tokio::spawn(wait_for_signal());
+        let mut stop = Box::pin(wait_for_signal());
+        let _ = futures_util::poll!(&mut stop);
+        let stop = tokio::spawn(stop);
         papers.write(&data_dir)?;
         let stage =
             Stage { data_dir: data_dir.clone(), started, simulator, running, papers, paint: Paint::of_stdout() };
