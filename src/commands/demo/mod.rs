@@ -38,6 +38,8 @@ const APP: &str = "demo";
 const LABEL: &str = "made by otpost demo";
 /// Between two looks at the messages, which is also between two frames.
 const PERIOD: Duration = Duration::from_millis(100);
+/// Looks in a row that may fail.
+const PATIENCE: u32 = 50;
 /// The last fate ends after 20 to 25 s; what has not happened by now will not.
 const AT_MOST: Duration = Duration::from_secs(60);
 /// For callbacks that are still to come when every phone has what it should have: they must not change it.
@@ -220,13 +222,22 @@ impl Stage {
             intro(screen::columns()).iter().for_each(|line| screen::print(line));
         }
         let mut turn = 0;
+        let mut failures = 0;
         let started = Instant::now();
         let mut every = tokio::time::interval(PERIOD);
         every.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let mut settled_since: Option<Instant> = None;
         loop {
             every.tick().await;
-            let news = play.look().await?;
+            // A machine that is busy elsewhere may make the service say "not now".
+            let news = match play.look().await {
+                Err(_) if failures < PATIENCE => {
+                    failures += 1;
+                    continue;
+                }
+                looked => looked?,
+            };
+            failures = 0;
             match &mut screen {
                 Some(screen) => {
                     let mut lines = intro(screen.width()).to_vec();

@@ -146,15 +146,15 @@ impl<'a> Play<'a> {
         }
         let path = format!("/v1/messages/{}/check", row.id);
         if row.fate.person == Person::Mistypes && !row.has_mistyped {
-            row.has_mistyped = true;
-            row.read_at = Some(Instant::now());
             // Right but for the first digit.
             let first = if code.starts_with('0') { '1' } else { '0' };
             let wrong: String = std::iter::once(first).chain(code.chars().skip(1)).collect();
             let _: Checked = self.client.post(&path, &json!({ "code": wrong })).await?;
+            row.has_mistyped = true;
+            row.read_at = Some(Instant::now());
         } else {
-            row.has_typed = true;
             let _: Checked = self.client.post(&path, &json!({ "code": code })).await?;
+            row.has_typed = true;
         }
         Ok(())
     }
