@@ -219,7 +219,7 @@ create table idempotency_keys (
     key_id         smallint    not null,
     body_hash      bytea       not null,
     message_id     uuid        not null,
-    answer         jsonb       not null,
+    answer         json        not null,
     created_at     timestamptz not null,
     primary key (slot, app, key)
 );

@@ -40,13 +40,15 @@ pub async fn claim(pool: &PgPool, claims: &[NewClaim]) -> Result<Vec<bool>, Stor
     let key_ids: Vec<i16> = sorted.iter().map(|(_, c)| c.claim.body.key_id).collect();
     let hashes: Vec<&[u8]> = sorted.iter().map(|(_, c)| c.claim.body.hash.as_slice()).collect();
     let ids: Vec<Uuid> = sorted.iter().map(|(_, c)| c.claim.message.uuid()).collect();
-    let answers: Vec<&Value> = sorted.iter().map(|(_, c)| &c.claim.answer).collect();
+    // As text: `jsonb` would put the keys of the answer into another order than the first request got.
+    let answers: Vec<String> = sorted.iter().map(|(_, c)| c.claim.answer.to_string()).collect();
     let times: Vec<DateTime<Utc>> = sorted.iter().map(|(_, c)| c.at).collect();
     let won = sqlx::query_scalar!(
         "-- idempotency_keys.claim
         insert into idempotency_keys (slot, app, key, key_id, body_hash, message_id, answer, created_at)
-        select * from unnest($1::smallint[], $2::text[], $3::text[], $4::smallint[], $5::bytea[], $6::uuid[], $7::jsonb[],
-                             $8::timestamptz[])
+        select slot, app, key, key_id, body_hash, message_id, answer::json, at
+          from unnest($1::smallint[], $2::text[], $3::text[], $4::smallint[], $5::bytea[], $6::uuid[], $7::text[],
+                      $8::timestamptz[]) as n (slot, app, key, key_id, body_hash, message_id, answer, at)
         on conflict (slot, app, key) do nothing
         returning message_id",
         &slots,
@@ -55,7 +57,7 @@ pub async fn claim(pool: &PgPool, claims: &[NewClaim]) -> Result<Vec<bool>, Stor
         &key_ids,
         &hashes as _,
         &ids,
-        &answers as _,
+        &answers,
         &times
     )
     .fetch_all(pool)

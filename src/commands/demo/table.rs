@@ -265,7 +265,8 @@ mod tests {
         assert_eq!(fitted(parts(), 60), "accepted 12 ms · deadline +15.002 s · delivered 2.4 s");
         assert_eq!(fitted(parts(), 40), "deadline +15.002 s · delivered 2.4 s");
         assert_eq!(fitted(parts(), 30), "+15.002 s · delivered 2.4 s");
-        assert_eq!(fitted(parts(), 15), "delivered 2.4 s");
+        assert_eq!(fitted(parts(), 20), "+15.002 s · 2.4 s");
+        assert_eq!(fitted(parts(), 15), "2.4 s");
         assert_eq!(fitted(parts(), 3), "2.4");
     }
 }

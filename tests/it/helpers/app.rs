@@ -80,7 +80,9 @@ impl TestApp {
         settings.database.ledger_connections = 4;
         // Hanging answers are waited for by the wall clock.
         settings.sending.client.connect_timeout = Duration::from_millis(200);
-        settings.sending.client.total_timeout = Duration::from_millis(400);
+        settings.sending.client.total_timeout = Duration::from_millis(1500);
+        // A busy machine times out too; tests of the breaker set their own measure.
+        settings.sending.breaker_failures = 10_000;
         change(&mut settings);
         for account in rehearsal::ACCOUNTS {
             let url = rehearsal::callback_url(&settings.server.public_url, account);
