@@ -92,23 +92,26 @@ fn tell(stored: &StoredMessage, sends: &[PastSend], receipts: &[PastReceipt], ch
         };
         story.push(entry(at, "settled", None, text));
     }
-    // What happened at the same instant is told in the order of cause and effect.
-    story.sort_by_key(|e| (e.at, EVENTS.iter().position(|event| *event == e.event)));
+    // What happened at the same instant is told in the order of cause and effect: an attempt's end makes the next one.
+    story.sort_by_key(|e| {
+        let attempt_no = e.attempt_no.unwrap_or(if e.event == "settled" { i16::MAX } else { 0 });
+        (e.at, attempt_no, EVENTS.iter().position(|event| *event == e.event))
+    });
     story
 }
 
-/// Every event, causes before their effects.
+/// Every event, causes before their effects within an attempt.
 const EVENTS: [&str; 11] = [
     "accepted",
+    "check",
+    "planned",
     "request",
     "answer",
+    "timer_armed",
     "receipt",
-    "check",
     "timer_fired",
     "timer_disarmed",
     "not_replaced",
-    "planned",
-    "timer_armed",
     "settled",
 ];
 
