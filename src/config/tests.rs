@@ -138,7 +138,7 @@ fn variables_win_over_the_file() {
     let device = Purpose { valid_for_s: 300, code_length: 7, replace_after_s: 45 };
     assert_eq!(settings.purposes["new-device"], device);
     assert_eq!(settings.log.format, LogFormat::Json);
-    assert_eq!(settings.log.filter, "info");
+    assert_eq!(settings.log.filter, "info,sqlx=warn,actix_server=warn");
 }
 
 #[test]
