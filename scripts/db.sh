@@ -7,7 +7,9 @@ cd "$(dirname "$0")/.."
 url=${DATABASE_URL:-}
 if [ -z "$url" ]; then
   if [ "$(id -u)" = 0 ]; then data=/var/lib/otpost; else data=${XDG_DATA_HOME:-$HOME/.local/share}/otpost; fi
-  for file in "${OTPOST_DATA_DIR:-$data}"/demo.json "${OTPOST_DATA_DIR:-$data}"/*/demo.json; do
+  data=${OTPOST_DATA_DIR:-$data}
+  # The default place first; then a demo whose --data-dir is this folder, or lies in it.
+  for file in "$data"/demo/demo.json "$data"/demo.json "$data"/*/demo.json; do
     [ -r "$file" ] || continue
     url=$(sed -n 's/.*"database_url" *: *"\([^"]*\)".*/\1/p' "$file" | head -n 1)
     break

@@ -22,7 +22,8 @@ use crate::services::account::{AccountPlan, Accounts};
 use crate::services::app_keys::AppKeys;
 use crate::services::apply_receipts::ApplyReceipts;
 use crate::services::dispatch::Dispatch;
-use crate::services::ledger::Ledger;
+use crate::services::intake::Intake;
+use crate::services::ledger::{GROUP, Ledger};
 use crate::services::take_callback::TakeCallback;
 use crate::services::transitions::Transitions;
 use crate::services::watch::Watch;
@@ -110,7 +111,7 @@ impl App {
             wake_sender: Arc::clone(&wake_sender),
         };
         let (landed_sender, landed) = mpsc::unbounded_channel();
-        let ledger = Ledger::start(&transitions, LEDGER_WORKERS, landed_sender);
+        let ledger = Ledger::start(&transitions, LEDGER_WORKERS, GROUP, landed_sender);
         let accounts = accounts(settings);
         let apply = ApplyReceipts { pool: work_pool.clone(), ledger: ledger.clone() };
         let callbacks = TakeCallback {
@@ -266,6 +267,7 @@ fn accept(
     });
     AcceptMessage {
         pool: pool.clone(),
+        intake: Intake::start(pool),
         clock: clock.clone(),
         keys: keys.clone(),
         purposes: purposes.collect(),

@@ -63,6 +63,9 @@ fn summary(settings: &Settings) -> String {
             account.on_unknown
         ));
     }
+    if settings.accounts.is_empty() {
+        text.push_str("    none\n");
+    }
     text.push_str("\n  purposes\n");
     for (name, purpose) in &settings.purposes {
         text.push_str(&format!(

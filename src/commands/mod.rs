@@ -16,7 +16,7 @@ mod replay;
 mod config;
 mod simulate;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
@@ -33,6 +33,9 @@ use crate::telemetry;
     after_help = "Begin with `otpost demo`: it needs no settings and no accounts."
 )]
 struct Cli {
+    /// The same as after the command, which is where the help shows it.
+    #[arg(id = "config_before", long = "config", value_name = "FILE", hide = true)]
+    config: Option<PathBuf>,
     #[command(subcommand)]
     command: Command,
 }
@@ -42,12 +45,6 @@ struct SettingsFile {
     /// Settings file; `otpost.toml` in the working directory when there is one.
     #[arg(long, global = true, value_name = "FILE")]
     config: Option<PathBuf>,
-}
-
-impl SettingsFile {
-    fn path(&self) -> Option<&Path> {
-        self.config.as_deref()
-    }
 }
 
 #[derive(Subcommand)]
@@ -101,17 +98,19 @@ enum Command {
 
 /// Runs what the command line asks for.
 pub fn run() -> ExitCode {
-    let result = match Cli::parse().command {
+    let Cli { config: before, command } = Cli::parse();
+    let settings = |file: SettingsFile| file.config.or(before);
+    let result = match command {
         Command::Demo(args) => demo::run(&args),
-        Command::Serve { file, args } => serve::run(file.path(), &args),
-        Command::Migrate { file } => migrate::run(file.path()),
-        Command::Keys { file, command } => keys::run(file.path(), command),
+        Command::Serve { file, args } => serve::run(settings(file).as_deref(), &args),
+        Command::Migrate { file } => migrate::run(settings(file).as_deref()),
+        Command::Keys { file, command } => keys::run(settings(file).as_deref(), command),
         Command::Send(args) => send::run(&args),
         Command::Check(args) => check::run(&args),
         Command::Show(args) => show::run(&args),
         Command::Tail(args) => tail::run(&args),
-        Command::Replay { file, args } => replay::run(file.path(), &args),
-        Command::Config { file, command } => config::run(file.path(), &command),
+        Command::Replay { file, args } => replay::run(settings(file).as_deref(), &args),
+        Command::Config { file, command } => config::run(settings(file).as_deref(), &command),
         Command::Simulate(args) => simulate::run(&args),
     };
     match result {
@@ -120,5 +119,17 @@ pub fn run() -> ExitCode {
             eprintln!("otpost: {}", telemetry::chain(error.as_ref()));
             ExitCode::FAILURE
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::Cli;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
     }
 }

@@ -6,6 +6,7 @@ use anyhow::Result;
 use serde_json::{Map, Value};
 
 use crate::commands::client::{Client, Connection, Message, block_on};
+use crate::commands::show::channel_name;
 
 #[derive(clap::Args)]
 pub struct Args {
@@ -48,7 +49,9 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         println!("{}", message.id);
         eprintln!(
             "accepted for {}, by {} first; `otpost show {}` tells its story",
-            message.to, message.channel, message.id
+            message.to,
+            channel_name(&message.channel),
+            message.id
         );
         if args.wait { wait(&client, message).await } else { Ok(ExitCode::SUCCESS) }
     })
@@ -64,10 +67,10 @@ async fn wait(client: &Client, mut message: Message) -> Result<ExitCode> {
                 Some("failed") => "that failed",
                 _ => "as asked",
             };
-            eprintln!("{why}: now by {}", now.channel);
+            eprintln!("{why}: now by {}", channel_name(&now.channel));
         }
         if now.state != message.state {
-            eprintln!("{} by {}", now.state, now.channel);
+            eprintln!("{} by {}", now.state, channel_name(&now.channel));
         }
         message = now;
         match (message.state.as_str(), message.outcome.as_str()) {

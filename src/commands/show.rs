@@ -48,18 +48,27 @@ pub fn verdict(message: &Message) -> String {
 }
 
 fn line(entry: &Entry, from: DateTime<Utc>, message: &Message, paint: Paint) -> String {
-    let since = (entry.at - from).num_microseconds().unwrap_or(i64::MAX) as f64 / 1e6;
+    let since = seconds(from, entry.at);
     let attempt = entry.attempt_no.and_then(|no| message.attempts.iter().find(|a| a.attempt_no == no));
     let channel = attempt.map_or("", |a| channel_name(&a.channel));
+    let deadline = attempt.and_then(|a| a.replace_at).filter(|_| entry.event == "timer_armed");
+    let text = match deadline {
+        Some(at) => format!("waits for a delivery until {:+.3} s", seconds(from, at)),
+        None => entry.text.clone(),
+    };
     let what = match entry.event.as_str() {
-        "settled" => paint.green(&entry.text),
-        "timer_fired" | "not_replaced" => paint.yellow(&entry.text),
-        "timer_armed" | "timer_disarmed" => paint.dim(&entry.text),
-        _ => entry.text.clone(),
+        "settled" => paint.green(&text),
+        "timer_fired" | "not_replaced" => paint.yellow(&text),
+        "timer_armed" | "timer_disarmed" => paint.dim(&text),
+        _ => text,
     };
     let late =
         entry.lateness_ms.map(|ms| paint.cyan(&format!("  {} after it was due", length(ms)))).unwrap_or_default();
     format!("{:>+10.3} s  {channel:8}  {what}{late}", since)
+}
+
+fn seconds(from: DateTime<Utc>, to: DateTime<Utc>) -> f64 {
+    (to - from).num_microseconds().unwrap_or(i64::MAX) as f64 / 1e6
 }
 
 pub fn channel_name(channel: &str) -> &str {

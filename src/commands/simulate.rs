@@ -2,7 +2,9 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::pin::pin;
 use std::process::ExitCode;
+use std::task::Poll;
 
 use anyhow::{Context, Result};
 
@@ -42,9 +44,16 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     for (account, url) in &args.callback {
         simulator.set_callback(account, Some(url))?;
     }
-    print!("{}", sheet(&simulator.url(), &accounts, &args.callback));
     ground::runtime()?.block_on(async {
-        wait_for_signal().await?;
+        let mut stop = pin!(wait_for_signal());
+        // Heard from before anybody can know that we are there.
+        let heard = futures_util::poll!(&mut stop);
+        print!("{}", sheet(&simulator.url(), &accounts, &args.callback));
+        if let Poll::Ready(heard) = heard {
+            heard?
+        } else {
+            stop.await?
+        };
         simulator.stop().await;
         Ok(ExitCode::SUCCESS)
     })

@@ -1,6 +1,7 @@
 //! Accepts a message: checks it against the purposes and the route, and stores it with its first attempt.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 use serde_json::Value;
@@ -15,11 +16,13 @@ use crate::domain::ids::{Bucket, MessageId};
 use crate::domain::message::{Message, Outcome};
 use crate::domain::phone::Phone;
 use crate::domain::route::{Route, RouteError, Step};
+use crate::services::intake::Intake;
+use crate::services::ledger::LedgerError;
 use crate::services::message_view;
 use crate::services::randomness;
 use crate::services::transitions::WakeSender;
 use crate::store::StoreError;
-use crate::store::idempotency_keys::{self, Claim};
+use crate::store::idempotency_keys::{self, Claim, NewClaim};
 use crate::store::messages::{self, Labels, StoredMessage};
 
 /// Longest and shortest life that an app may ask for, in seconds (NIST SP 800-63B-4: at most ten minutes).
@@ -36,6 +39,7 @@ pub struct PurposeDefaults {
 #[derive(Clone)]
 pub struct AcceptMessage {
     pub pool: PgPool,
+    pub intake: Intake,
     pub clock: Clock,
     pub keys: CodeKeys,
     pub purposes: BTreeMap<String, PurposeDefaults>,
@@ -76,6 +80,8 @@ pub enum AcceptError {
     OtherBody,
     #[error("cannot store the message")]
     Store(#[from] StoreError),
+    #[error("cannot store the message")]
+    Intake(#[from] LedgerError),
 }
 
 /// The answer, and whether it is the one that a former request got.
@@ -101,9 +107,7 @@ impl AcceptMessage {
         if let Some(IdempotencyKey { key, body }) = repeatable {
             let fingerprint = self.keys.fingerprint(body);
             let claim = Claim { body: fingerprint, message: stored.message.id, answer: answer.clone() };
-            if let Some(first) =
-                idempotency_keys::claim(&self.pool, app, key, &claim, stored.message.created_at).await?
-            {
+            if let Some(first) = self.claim(app, key, claim, stored.message.created_at).await? {
                 if !self.keys.is_same_body(&first.body, body) {
                     return Err(AcceptError::OtherBody);
                 }
@@ -119,9 +123,25 @@ impl AcceptMessage {
                 repeated = true;
             }
         }
-        messages::insert(&self.pool, &stored).await?;
+        let id = stored.message.id;
+        self.intake.messages.write(Arc::new(stored)).await?;
         self.wake_sender.notify_one();
-        Ok(Accepted { id: stored.message.id, answer, repeated })
+        Ok(Accepted { id, answer, repeated })
+    }
+
+    /// What the key stands for already; `None` when it stands for this message from now on.
+    async fn claim(&self, app: &str, key: &str, claim: Claim, at: DateTime<Utc>) -> Result<Option<Claim>, AcceptError> {
+        let mut new = NewClaim { app: app.to_owned(), key: key.to_owned(), claim, at };
+        loop {
+            if self.intake.claims.write(new.clone()).await? {
+                return Ok(None);
+            }
+            if let Some(first) = idempotency_keys::find(&self.pool, app, key).await? {
+                return Ok(Some(first));
+            }
+            // Forgotten in between: it is free again.
+            new.at = self.clock.now();
+        }
     }
 
     fn plan(&self, app: &str, new: NewMessage) -> Result<StoredMessage, AcceptError> {

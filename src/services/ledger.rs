@@ -1,6 +1,6 @@
 //! Group commit: commands of many requests share one transaction.
 //!
-//! A worker takes what is waiting, up to [`GROUP`] commands, and commits it; what comes meanwhile waits for the next
+//! A worker takes what is waiting, up to a group's worth of commands, and commits it; what comes meanwhile waits for the next
 //! group. So an idle service answers at once, and a busy one commits large groups: nothing is timed.
 
 use std::sync::Arc;
@@ -43,13 +43,18 @@ pub enum LedgerError {
 }
 
 impl Ledger {
-    /// Starts `workers` tasks, each with a connection of the pool while it works. `landed` is told which ids of
-    /// providers became known.
-    pub fn start(transitions: &Transitions, workers: usize, landed: mpsc::UnboundedSender<Vec<ProviderId>>) -> Self {
+    /// Starts `workers` tasks, each with a connection of the pool while it works; `group`: usually [`GROUP`]. `landed`
+    /// is told which ids of providers became known.
+    pub fn start(
+        transitions: &Transitions,
+        workers: usize,
+        group: usize,
+        landed: mpsc::UnboundedSender<Vec<ProviderId>>,
+    ) -> Self {
         let workers = (0..workers.max(1))
             .map(|_| {
                 let (sender, receiver) = mpsc::channel(QUEUE);
-                tokio::spawn(work(transitions.clone(), receiver, landed.clone()));
+                tokio::spawn(work(transitions.clone(), group, receiver, landed.clone()));
                 sender
             })
             .collect();
@@ -105,13 +110,14 @@ impl Done {
 
 async fn work(
     transitions: Transitions,
+    group: usize,
     mut queue: mpsc::Receiver<Job>,
     landed: mpsc::UnboundedSender<Vec<ProviderId>>,
 ) {
     while let Some(first) = queue.recv().await {
         let mut jobs = vec![first];
         let mut size = jobs[0].commands.len();
-        while size < GROUP {
+        while size < group {
             let Ok(job) = queue.try_recv() else { break };
             size += job.commands.len();
             jobs.push(job);

@@ -7,6 +7,7 @@ pub mod account;
 pub mod watch;
 pub mod transitions;
 pub mod ledger;
+pub mod intake;
 pub mod message_view;
 pub mod accept_message;
 pub mod timeline;

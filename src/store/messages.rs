@@ -1,11 +1,13 @@
 //! Table `messages`.
 
+use std::sync::Arc;
+
 use chrono::{DateTime, Utc};
 use serde_json::Value;
 use sqlx::{PgConnection, PgPool};
 use uuid::Uuid;
 
-use crate::domain::attempt::{Attempt, State};
+use crate::domain::attempt::State;
 use crate::domain::channel::Channel;
 use crate::domain::code_keys::CodeAtRest;
 use crate::domain::ids::MessageId;
@@ -212,58 +214,81 @@ pub async fn list(pool: &PgPool, app: &str, filter: &Filter, limit: i64) -> Resu
     Ok(found)
 }
 
-/// Stores a new message and its first attempt, together. `false`: it was there already, nothing changed.
-pub async fn insert(pool: &PgPool, stored: &StoredMessage) -> Result<bool, StoreError> {
-    let StoredMessage { message, recipient, labels, .. } = stored;
-    let first: &Attempt = message.last();
-    let route = serde_json::to_value(&message.route)
-        .map_err(|error| StoreError::Corrupt { what: format!("route: {error}") })?;
-    let done = sqlx::query!(
+/// Stores new messages, each with its first attempt, in one statement. One that is there already stays as it is.
+pub async fn insert(pool: &PgPool, new: &[Arc<StoredMessage>]) -> Result<(), StoreError> {
+    // In the order of their keys, so that two groups cannot wait for each other.
+    let mut new: Vec<&StoredMessage> = new.iter().map(|m| &**m).collect();
+    new.sort_by_key(|m| (m.message.id.bucket().as_i16(), m.message.id));
+    let number = |f: fn(&StoredMessage) -> i16| new.iter().map(|m| f(m)).collect::<Vec<i16>>();
+    let text = |f: for<'b> fn(&'b StoredMessage) -> &'b str| new.iter().map(|m| f(m)).collect::<Vec<&str>>();
+    let maybe = |f: for<'b> fn(&'b StoredMessage) -> Option<&'b str>| new.iter().map(|m| f(m)).collect::<Vec<_>>();
+    let json = |f: for<'b> fn(&'b Labels) -> Option<&'b Value>| new.iter().map(|m| f(&m.labels)).collect::<Vec<_>>();
+    let time = |f: fn(&StoredMessage) -> DateTime<Utc>| new.iter().map(|m| f(m)).collect::<Vec<_>>();
+    let ids: Vec<Uuid> = new.iter().map(|m| m.message.id.uuid()).collect();
+    let attempt_ids: Vec<Uuid> = new.iter().map(|m| m.message.id.attempt(m.message.last().attempt_no).uuid()).collect();
+    let routes = new.iter().map(|m| serde_json::to_value(&m.message.route)).collect::<Result<Vec<Value>, _>>();
+    let routes = routes.map_err(|error| StoreError::Corrupt { what: format!("route: {error}") })?;
+    let hashes: Vec<&[u8]> = new.iter().map(|m| m.message.code.hash.as_slice()).collect();
+    let sealed: Vec<Option<&[u8]>> = new.iter().map(|m| m.message.code.sealed.as_deref()).collect();
+    let due: Vec<Option<DateTime<Utc>>> = new.iter().map(|m| m.message.last().due_at).collect();
+    sqlx::query!(
         "-- messages.insert
-        with new_message as (
+        with n as (
+            select * from unnest($1::smallint[], $2::uuid[], $3::text[], $4::text[], $5::text[], $6::smallint[],
+                                 $7::text[], $8::text[], $9::text[], $10::jsonb[], $11::jsonb[], $12::jsonb[],
+                                 $13::smallint[], $14::bytea[], $15::bytea[], $16::smallint[], $17::smallint[],
+                                 $18::timestamptz[], $19::timestamptz[], $20::smallint[], $21::uuid[], $22::smallint[],
+                                 $23::text[], $24::text[], $25::text[], $26::timestamptz[], $27::timestamptz[])
+                       as n (bucket, message_id, app, recipient, country, calling_code_len, purpose, locale, reference,
+                             metadata, client, route, code_key_id, code_hash, code_sealed, code_length, max_tries,
+                             created_at, expires_at, attempt_no, attempt_id, step, channel, account, reason, planned_at,
+                             due_at)
+        ), new_messages as (
             insert into messages (bucket, message_id, app, recipient, country, calling_code_len, purpose, locale,
                                   reference, metadata, client, route, code_key_id, code_hash, code_sealed, code_length,
                                   max_tries, created_at, expires_at)
-            values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19)
+            select bucket, message_id, app, recipient, country, calling_code_len, purpose, locale, reference, metadata,
+                   client, route, code_key_id, code_hash, code_sealed, code_length, max_tries, created_at, expires_at
+              from n
             on conflict (bucket, message_id) do nothing
-            returning bucket, message_id, app
+            returning bucket, message_id
         )
         insert into attempts (bucket, message_id, attempt_no, attempt_id, app, step, channel, account, reason,
                               planned_at, due_at)
-        select bucket, message_id, $20::smallint, $21::uuid, app, $22::smallint, $23::text, $24::text, $25::text,
-               $26::timestamptz, $27::timestamptz
-          from new_message",
-        message.id.bucket().as_i16(),
-        message.id.uuid(),
-        message.app,
-        recipient.e164(),
-        recipient.country(),
-        recipient.calling_code().len() as i16,
-        labels.purpose,
-        labels.locale,
-        labels.reference,
-        labels.metadata,
-        labels.client,
-        route,
-        message.code.key_id,
-        message.code.hash,
-        message.code.sealed,
-        stored.code_length,
-        message.max_tries,
-        message.created_at,
-        message.expires_at,
-        first.attempt_no,
-        message.id.attempt(first.attempt_no).uuid(),
-        first.step,
-        first.channel.as_str(),
-        first.account,
-        first.reason.as_str(),
-        first.planned_at,
-        first.due_at
+        select bucket, message_id, n.attempt_no, n.attempt_id, n.app, n.step, n.channel, n.account, n.reason, n.planned_at,
+               n.due_at
+          from n join new_messages using (bucket, message_id)",
+        &number(|m| m.message.id.bucket().as_i16()),
+        &ids,
+        &text(|m| &m.message.app) as _,
+        &text(|m| m.recipient.e164()) as _,
+        &text(|m| m.recipient.country()) as _,
+        &number(|m| m.recipient.calling_code().len() as i16),
+        &text(|m| &m.labels.purpose) as _,
+        &maybe(|m| m.labels.locale.as_deref()) as _,
+        &maybe(|m| m.labels.reference.as_deref()) as _,
+        &json(|l| l.metadata.as_ref()) as _,
+        &json(|l| l.client.as_ref()) as _,
+        &routes,
+        &number(|m| m.message.code.key_id),
+        &hashes as _,
+        &sealed as _,
+        &number(|m| m.code_length),
+        &number(|m| m.message.max_tries),
+        &time(|m| m.message.created_at),
+        &time(|m| m.message.expires_at),
+        &number(|m| m.message.last().attempt_no),
+        &attempt_ids,
+        &number(|m| m.message.last().step),
+        &text(|m| m.message.last().channel.as_str()) as _,
+        &text(|m| &m.message.last().account) as _,
+        &text(|m| m.message.last().reason.as_str()) as _,
+        &time(|m| m.message.last().planned_at),
+        &due as _
     )
     .execute(pool)
     .await?;
-    Ok(done.rows_affected() > 0)
+    Ok(())
 }
 
 /// Pending messages whose life is over, oldest first.

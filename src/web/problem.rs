@@ -150,6 +150,7 @@ impl From<AcceptError> for Problem {
             AcceptError::Field { field, reason } => Self::field(field, reason),
             AcceptError::OtherBody => Self::OtherBody,
             AcceptError::Store(error) => error.into(),
+            AcceptError::Intake(error) => error.into(),
         }
     }
 }

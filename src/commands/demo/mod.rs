@@ -4,9 +4,9 @@ mod cast;
 mod play;
 mod table;
 mod screen;
+mod closing;
 
 use std::fs;
-use std::io::IsTerminal;
 use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -14,13 +14,15 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use chrono::{DateTime, Utc};
+use tokio::task::JoinHandle;
 
 use crate::app::{App, Loops, Running};
 use crate::commands::client::Client;
 use crate::commands::ground::{self, Database};
-use crate::commands::paint::Paint;
+use crate::commands::paint::{Paint, length};
 use crate::commands::papers::{Papers, demo_dir};
 use crate::commands::serve::wait_for_signal;
+use crate::commands::show::channel_name;
 use crate::postgres::PostgresError;
 use crate::rehearsal;
 use crate::simulator::{SimConfig, Simulator};
@@ -40,6 +42,12 @@ const PERIOD: Duration = Duration::from_millis(100);
 const AT_MOST: Duration = Duration::from_secs(60);
 /// For callbacks that are still to come when every phone has what it should have: they must not change it.
 const SETTLE: Duration = Duration::from_secs(10);
+/// The longest that fits is shown.
+const INTRO: [&str; 3] = [
+    "  One code for each of twelve phones: by WhatsApp, and by SMS when WhatsApp fails or is silent for 15 s.",
+    "  A code for each phone: by WhatsApp, or by SMS when that fails or is silent.",
+    "  WhatsApp first, SMS when that fails or is silent.",
+];
 const LOG: &str = "otpost.log";
 
 #[derive(clap::Args)]
@@ -83,10 +91,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         let url = rehearsal::callback_url(&settings.server.public_url, account);
         simulator.set_callback(account, Some(&url))?;
     }
-    if !Papers::path(&data_dir).exists() && std::io::stdout().is_terminal() {
-        eprintln!("setting up a database in {} ...", data_dir.display());
-    }
-    let database = Database::open(&settings).map_err(explained)?;
+    let database = Database::open(&settings).map_err(|error| explained(error, &data_dir))?;
     start_log(&data_dir)?;
     let means = ground::means(&settings, &database, true)?;
     let runtime = ground::runtime()?;
@@ -100,15 +105,20 @@ pub fn run(args: &Args) -> Result<ExitCode> {
             simulator_url: simulator.url(),
             database_url: database.url.clone(),
         };
+        // Heard from before anybody can know that we are there.
+        let mut stop = Box::pin(wait_for_signal());
+        let _ = futures_util::poll!(&mut stop);
+        let stop = tokio::spawn(stop);
         papers.write(&data_dir)?;
         let stage =
             Stage { data_dir: data_dir.clone(), started, simulator, running, papers, paint: Paint::of_stdout() };
-        let result = stage.perform(args.exit).await;
+        let result = stage.perform(args.exit, stop).await;
         let Stage { running, simulator, .. } = stage;
         // Papers of a demo that is gone would send people to a closed door.
         let _ = Papers::remove(&data_dir);
-        running.stop(false).await;
+        // First the providers: stopping the service waits for their answers, and one of them never answers.
         simulator.stop().await;
+        running.stop(false).await;
         result
     })?;
     drop(runtime);
@@ -131,16 +141,22 @@ fn reachable(address: SocketAddr) -> SocketAddr {
 }
 
 /// The demo has its own database always, so what would help a service does not help here.
-fn explained(error: anyhow::Error) -> anyhow::Error {
+fn explained(error: anyhow::Error, data_dir: &Path) -> anyhow::Error {
     match error.downcast_ref::<PostgresError>() {
         Some(PostgresError::NoPrograms) => anyhow::anyhow!(
             "the demo found no PostgreSQL server programs of version 15 or newer to run its own database with: install \
              PostgreSQL (Debian: the package `postgresql`), or set OTPOST_PG_BIN to the folder that holds `initdb` and \
              `postgres`"
         ),
-        Some(PostgresError::InUse(_)) => {
-            error.context("a demo is running on this data directory (--data-dir names another)")
-        }
+        Some(PostgresError::NotInPgBin(bin)) => anyhow::anyhow!(
+            "OTPOST_PG_BIN is {}, which does not hold `initdb` and `postgres` of version 15 or newer: correct it, or unset \
+             it and install PostgreSQL (Debian: the package `postgresql`)",
+            bin.display()
+        ),
+        Some(PostgresError::InUse(_)) => anyhow::anyhow!(
+            "a demo is running on {}: stop it, or name another folder with --data-dir",
+            data_dir.display()
+        ),
         _ => error,
     }
 }
@@ -164,14 +180,15 @@ async fn new_key(app: &App) -> Result<String> {
 }
 
 impl Stage {
-    async fn perform(&self, exit: bool) -> Result<ExitCode> {
+    async fn perform(&self, exit: bool, mut stop: JoinHandle<Result<bool>>) -> Result<ExitCode> {
         let played = tokio::select! {
             played = self.play(exit) => played,
-            signal = wait_for_signal() => {
-                signal?;
+            signal = &mut stop => {
+                signal??;
                 if exit {
                     bail!("stopped before every phone had its code");
                 }
+                screen::print("stopping");
                 return Ok(ExitCode::SUCCESS);
             }
         };
@@ -179,7 +196,7 @@ impl Stage {
         if exit {
             return Ok(if is_right { ExitCode::SUCCESS } else { ExitCode::FAILURE });
         }
-        wait_for_signal().await?;
+        stop.await??;
         screen::print("stopping");
         Ok(ExitCode::SUCCESS)
     }
@@ -194,14 +211,13 @@ impl Stage {
         let began = self.now();
         let set_up = self.started.elapsed();
         let mut play = Play::begin(&client, &self.simulator, began).await?;
-        let intro = [
-            String::new(),
-            self.paint.bold("  One code for each of twelve phones: by WhatsApp, and by SMS when WhatsApp fails or is silent for 15 s."),
-            String::new(),
-        ];
-        let mut screen = Screen::open(play.rows.len() + intro.len() + 4);
+        let intro = |width: usize| {
+            let text = INTRO.iter().find(|text| text.len() < width).copied().unwrap_or_default();
+            [String::new(), self.paint.bold(text), String::new()]
+        };
+        let mut screen = Screen::open(play.rows.len() + 7);
         if screen.is_none() {
-            intro.iter().for_each(|line| screen::print(line));
+            intro(screen::columns()).iter().for_each(|line| screen::print(line));
         }
         let mut turn = 0;
         let started = Instant::now();
@@ -213,7 +229,7 @@ impl Stage {
             let news = play.look().await?;
             match &mut screen {
                 Some(screen) => {
-                    let mut lines = intro.to_vec();
+                    let mut lines = intro(screen.width()).to_vec();
                     lines.extend(self.table(&play, screen.width(), Some(turn)));
                     lines.push(String::new());
                     let done = play.rows.iter().filter(|row| row.is_finished).count();
@@ -237,7 +253,7 @@ impl Stage {
         let lasted = started.elapsed();
         match &mut screen {
             Some(screen) => {
-                let mut lines = intro.to_vec();
+                let mut lines = intro(screen.width()).to_vec();
                 lines.extend(self.table(&play, screen.width(), None));
                 screen.draw(&lines);
             }
@@ -248,9 +264,9 @@ impl Stage {
         }
         drop(screen);
         let differences = play.differences();
-        self.print_verdict(&differences, set_up, lasted);
+        closing::verdict(self.paint, &differences, set_up, lasted);
         if !exit {
-            self.print_papers(&play);
+            closing::papers(self.paint, &self.data_dir, &self.papers, &play);
         }
         Ok(differences.is_empty())
     }
@@ -265,65 +281,10 @@ impl Stage {
             return;
         }
         let at = (news.entry.at - began).num_milliseconds() as f64 / 1000.0;
-        let channel = crate::commands::show::channel_name(&news.channel);
-        let late =
-            news.entry.lateness_ms.map(|ms| format!(", {} after it was due", crate::commands::paint::length(ms)));
-        screen::print(&format!(
-            "{at:8.3} s  {:9}  {channel:8}  {}{}",
-            news.to,
-            news.entry.text,
-            late.unwrap_or_default()
-        ));
-    }
-
-    fn print_verdict(&self, differences: &[String], set_up: Duration, lasted: Duration) {
-        screen::print("");
-        if differences.is_empty() {
-            let line = "  All as it should be: every phone that can be reached got its code, and no phone got it twice on a channel.";
-            screen::print(&self.paint.green(line));
-        } else {
-            screen::print(&self.paint.red("  Not as it should be:"));
-            differences.iter().for_each(|one| screen::print(&format!("    {one}")));
-        }
-        let times = format!("  Ready after {:.1} s, played for {:.1} s.", set_up.as_secs_f64(), lasted.as_secs_f64());
-        screen::print(&self.paint.dim(&times));
-    }
-
-    fn print_papers(&self, play: &Play<'_>) {
-        let Papers { api_url, api_key, simulator_url, database_url } = &self.papers;
-        let paint = self.paint;
-        let program = std::env::args().next().unwrap_or_else(|| "otpost".to_owned());
-        let is_default = demo_dir().is_ok_and(|dir| dir == self.data_dir);
-        let place = if is_default { String::new() } else { format!(" --data-dir '{}'", self.data_dir.display()) };
-        let mut lines = vec![
-            String::new(),
-            format!("  {}        {api_url}", paint.bold("API")),
-            format!("  {}  {simulator_url}   what each phone got: {simulator_url}/sim/phones", paint.bold("simulator")),
-            format!("  {}   psql '{database_url}'", paint.bold("database")),
-            format!("  {}      {}", paint.bold("files"), Papers::path(&self.data_dir).display()),
-            format!("             {}", self.data_dir.join(LOG).display()),
-            String::new(),
-            format!("  {}", paint.dim("# send a code; the last four digits choose its fate, 0001 to 0012")),
-            format!("  KEY={api_key}"),
-            format!(
-                "  curl -s {api_url}/v1/messages -H \"Authorization: Bearer $KEY\" -d '{{\"to\": \"+628123450003\"}}'"
-            ),
-        ];
-        if let Some((id, code)) = play.left_alone() {
-            lines.push(format!(
-                "  {}",
-                paint.dim("# check one: this message was delivered, and nobody has typed its code yet")
-            ));
-            lines.push(format!(
-                "  curl -s {api_url}/v1/messages/{id}/check -H \"Authorization: Bearer $KEY\" -d '{{\"code\": \"{code}\"}}'"
-            ));
-            lines.push(format!("  {}", paint.dim("# or, with the same program")));
-            lines.push(format!("  {program} show {id}{place}"));
-        }
-        lines.push(format!("  {program} send +628123450003 --wait{place}"));
-        lines.push(format!("  {program} tail{place}"));
-        lines.push(String::new());
-        lines.push(format!("  It stays up until {}.", paint.bold("Ctrl-C")));
-        lines.iter().for_each(|line| screen::print(line));
+        let channel = channel_name(&news.channel);
+        // The route is the same for all.
+        let text = news.entry.text.split("; route").next().unwrap_or_default();
+        let late = news.entry.lateness_ms.map(|ms| format!(", {} after it was due", length(ms))).unwrap_or_default();
+        screen::print(&format!("{at:8.3} s  {:9}  {channel:8}  {text}{late}", news.to));
     }
 }

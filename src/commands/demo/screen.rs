@@ -5,6 +5,9 @@ use std::io::{IsTerminal, Write, stdout};
 /// Where nothing says how wide it is: a file.
 const WIDE: usize = 120;
 
+/// Narrower ones get plain lines.
+const NARROWEST: usize = 52;
+
 const HIDE_CURSOR: &str = "\x1b[?25l";
 const SHOW_CURSOR: &str = "\x1b[?25h";
 /// Terminals that know it show the frame at once; others ignore it.
@@ -19,11 +22,11 @@ pub struct Screen {
 }
 
 impl Screen {
-    /// `None` when standard output is no terminal that can be drawn on, or has less than `height` lines.
+    /// `None` when standard output is no terminal that can be drawn on, or is too small, with at most `height` lines.
     pub fn open(height: usize) -> Option<Self> {
         let dumb = std::env::var_os("TERM").is_none_or(|term| term == "dumb");
         let (width, lines) = size()?;
-        (!dumb && lines > height && width > 0).then_some(Self { drawn: 0, width })
+        (!dumb && lines > height && width >= NARROWEST).then_some(Self { drawn: 0, width })
     }
 
     /// Columns, at this moment.

@@ -20,6 +20,9 @@ const WITH_FATE: usize = 96;
 const WIDEST: usize = 132;
 const NARROWEST: usize = 48;
 
+/// Up to this rank a part is left out before another is shortened.
+const HARDLY: u8 = 2;
+
 /// One step of a story, in words that can be shortened or left out.
 struct Part {
     /// From the most wanted to the last resort, which may be empty.
@@ -148,7 +151,7 @@ fn tell(story: &Story, parts: &mut Vec<Part>) {
             }
             if let (Some(one), Some(other)) = (first.delivered_at, second.delivered_at.or(second.accepted_at)) {
                 let order = if one > other { "then WhatsApp too" } else { "WhatsApp too" };
-                parts.push(part(3, &[order, "WhatsApp too", "both", ""]));
+                parts.push(part(6, &[order, "WhatsApp too", "both", ""]));
             }
         }
     }
@@ -237,7 +240,9 @@ fn fitted(mut parts: Vec<Part>, room: usize) -> String {
         if text.chars().count() <= room {
             return text;
         }
-        let Some(least) = parts.iter_mut().filter(|p| p.forms.len() > 1).min_by_key(|p| p.rank) else {
+        // First leave out what is hardly wanted, then shorten, then leave out the rest.
+        let next = |p: &&mut Part| (p.rank > HARDLY && p.forms[1].is_empty(), p.rank);
+        let Some(least) = parts.iter_mut().filter(|p| p.forms.len() > 1).min_by_key(next) else {
             return text.chars().take(room).collect();
         };
         least.forms.remove(0);

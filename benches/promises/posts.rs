@@ -1,0 +1,76 @@
+//! `POST /v1/messages`: how many, and how soon each is answered.
+
+use std::time::Duration;
+
+use crate::ground::{Arm, Ground, settle, simulator};
+use crate::load::{Pace, fire, median, request};
+use crate::report::Line;
+
+const ROUNDS: usize = 3;
+const CONNECTIONS: usize = 64;
+const PACED: usize = 300;
+/// What the account lets through while more is accepted than could be sent: a burst is taken in and sent in its time.
+const SENDS_PER_SECOND: f64 = 100.0;
+const MOST: usize = 6_000;
+
+pub async fn run(ground: &Ground) -> anyhow::Result<Vec<Line>> {
+    let sim = simulator()?;
+    let seconds = ground.seconds as usize;
+
+    let (url, pool) = ground.database("bench_posts").await?;
+    let (listener, settings) = ground.settings(&sim.url())?;
+    let service = ground.service_with(&url, Arm::Ours, &sim, listener, settings).await?;
+    settle(&pool).await?;
+    let requests = posts(&service.key, 0, PACED * seconds);
+    let paced =
+        fire(service.address, requests, CONNECTIONS, Pace::PerSecond(PACED as f64), Duration::from_secs(600)).await?;
+    anyhow::ensure!(paced.refused == 0, "{} requests were refused", paced.refused);
+    let p99 = paced.percentile_ms(0.99);
+    let p50 = paced.percentile_ms(0.5);
+    eprintln!("posts, {PACED}/s with everything sent and delivered: p50 {p50:.1} ms, p99 {p99:.1} ms");
+    service.stop().await;
+
+    let (url, pool) = ground.database("bench_posts_burst").await?;
+    let (listener, mut settings) = ground.settings(&sim.url())?;
+    for account in settings.accounts.values_mut() {
+        account.per_second = SENDS_PER_SECOND;
+    }
+    let service = ground.service_with(&url, Arm::Ours, &sim, listener, settings).await?;
+    settle(&pool).await?;
+    let mut rates = Vec::new();
+    for round in 1..=ROUNDS {
+        let at_most = Duration::from_secs(ground.seconds.div_ceil(ROUNDS as u64));
+        let requests = posts(&service.key, round * 1_000_000, MOST * at_most.as_secs() as usize);
+        let found = fire(service.address, requests, CONNECTIONS, Pace::Flat, at_most).await?;
+        anyhow::ensure!(found.refused == 0, "{} requests were refused", found.refused);
+        eprintln!("posts, round {round}: {:.0}/s, p99 {:.1} ms", found.per_second(), found.percentile_ms(0.99));
+        rates.push(found.per_second());
+    }
+    service.stop().await;
+    sim.stop().await;
+    let rate = median(rates);
+    Ok(vec![
+        Line::new(
+            format!("`POST /v1/messages`, {CONNECTIONS} at a time, with an idempotency key"),
+            "at least 1 500/s",
+            format!("{rate:.0}/s"),
+            rate >= 1_500.0,
+        ),
+        Line::new(
+            format!("… at {PACED}/s, everything sent and delivered meanwhile"),
+            "p99 < 25 ms",
+            format!("p50 {p50:.0} ms, p99 {p99:.0} ms"),
+            p99 < 25.0,
+        ),
+    ])
+}
+
+fn posts(key: &str, first: usize, count: usize) -> Vec<Vec<u8>> {
+    let post = |n: usize| {
+        let body = format!(r#"{{"to":"+62812{:07}","reference":"order-{n}"}}"#, 1_000_000 + n);
+        let headers =
+            format!("authorization: Bearer {key}\r\ncontent-type: application/json\r\nidempotency-key: bench-{n}\r\n");
+        request("POST", "/v1/messages", &headers, &body)
+    };
+    (first..first + count).map(post).collect()
+}

@@ -1,0 +1,377 @@
+//! `kill -9` of the server at random moments under load, while the simulator counts what each phone gets.
+//!
+//! The database and the simulator belong to the test and survive; the server is a process of its own: this test binary
+//! again, with the one "test" [`server`], which does nothing in an ordinary run. `OTPOST_TEST_KILLS=50` for longer,
+//! `OTPOST_TEST_SEED` for other moments.
+
+use std::collections::{BTreeMap, HashMap};
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::net::{SocketAddr, TcpListener};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use chrono::{DateTime, Utc};
+use otpost::app::{App, Loops, Means};
+use otpost::clock::Clock;
+use otpost::config::Settings;
+use otpost::postgres::{Cluster, Profile, ensure_database};
+use otpost::rehearsal;
+use otpost::services::app_keys::AppKeys;
+use otpost::simulator::{ChannelLaws, Latency, Laws, SimConfig, Simulator, Status};
+use serde_json::{Value, json};
+use sqlx::PgPool;
+use sqlx::postgres::PgPoolOptions;
+
+use crate::helpers::app::code_keys;
+use crate::helpers::database::cluster_base;
+use crate::helpers::invariants;
+
+/// Database, port and simulator, one a line.
+const SERVER: &str = "OTPOST_TEST_SERVER";
+const KILLS: usize = 3;
+const PER_SECOND: u64 = 60;
+/// A client gives up on a message after this.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// Deadlines (15 s), leases, resends and repeated callbacks are over by then.
+const QUIET_WITHIN: Duration = Duration::from_secs(90);
+
+/// The server of the test below.
+#[test]
+fn server() {
+    let Ok(told) = std::env::var(SERVER) else { return };
+    let told: Vec<&str> = told.split('\n').collect();
+    let listen: SocketAddr = format!("127.0.0.1:{}", told[1]).parse().unwrap();
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let means = Means { database_url: told[0].to_owned(), code_keys: code_keys(), clock: None, migrate: false };
+        let app = App::build(&settings(listen, told[2]), means).await.unwrap();
+        let _running = app.start(TcpListener::bind(listen).unwrap(), Loops::Run).unwrap();
+        println!("\nready");
+        std::future::pending::<()>().await;
+    });
+}
+
+fn settings(listen: SocketAddr, simulator_url: &str) -> Settings {
+    let mut settings = rehearsal::settings(Path::new("/nonexistent"), listen, simulator_url, 15);
+    settings.server.workers = 1;
+    settings.database.connections = 6;
+    settings.database.ledger_connections = 6;
+    settings.sending.client.connect_timeout = Duration::from_millis(500);
+    settings.sending.client.total_timeout = Duration::from_secs(2);
+    settings.sending.lease = Duration::from_secs(3);
+    settings.sending.resend_after = Duration::from_secs(2);
+    // Hanging and failing requests are part of the load, not a reason to leave the channel.
+    settings.sending.breaker_failures = 10_000;
+    settings
+}
+
+fn laws() -> Laws {
+    let uniform = |from_ms, to_ms| Latency::Uniform { from_ms, to_ms };
+    let trouble = ChannelLaws {
+        answer: uniform(5.0, 150.0),
+        sent: uniform(20.0, 200.0),
+        delivered: uniform(100.0, 1_500.0),
+        failed_after: uniform(50.0, 1_000.0),
+        callback: uniform(5.0, 100.0),
+        reset_before: 0.03,
+        reset_after: 0.03,
+        server_error: 0.03,
+        hang: 0.01,
+        failed: 0.1,
+        shuffled: 0.1,
+        callback_first: 0.05,
+        lost: 0.05,
+        doubled: 0.1,
+        ..ChannelLaws::default()
+    };
+    Laws { whatsapp: ChannelLaws { silent: 0.1, contradictory: 0.02, is_read: 0.3, ..trouble.clone() }, sms: trouble }
+}
+
+/// What the clients know.
+#[derive(Default)]
+struct Seen {
+    /// Numbers by message id: each was answered 202.
+    accepted: BTreeMap<String, String>,
+    answered_at: Vec<Instant>,
+    gave_up: usize,
+}
+
+struct Load {
+    http: reqwest::Client,
+    url: String,
+    key: String,
+    seen: Mutex<Seen>,
+}
+
+impl Load {
+    /// Asks for one message, again and again with the same key, until it is accepted.
+    async fn send(self: Arc<Self>, n: u64) {
+        // Each of the twelve fates, and four by law.
+        let end = match n % 16 {
+            fate @ 1..=12 => fate,
+            _ => 5_000 + n % 1_000,
+        };
+        let to = format!("+62812{:04}{end:04}", n % 10_000);
+        let began = Instant::now();
+        while began.elapsed() < PATIENCE {
+            let request = self.http.post(format!("{}/v1/messages", self.url)).bearer_auth(&self.key);
+            let request =
+                request.header("idempotency-key", format!("kill-{n}")).header("content-type", "application/json");
+            if let Ok(response) = request.body(json!({ "to": to }).to_string()).send().await {
+                let status = response.status().as_u16();
+                if let (202, Ok(text)) = (status, response.text().await) {
+                    let answer: Value = serde_json::from_str(&text).expect("an answer in JSON");
+                    let mut seen = self.seen.lock().unwrap();
+                    seen.accepted.insert(answer["id"].as_str().expect("an id").to_owned(), to);
+                    seen.answered_at.push(Instant::now());
+                    return;
+                }
+                assert!(status == 202 || status >= 500, "answered {status}");
+            }
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        }
+        self.seen.lock().unwrap().gave_up += 1;
+    }
+}
+
+struct Server(Child);
+
+impl Server {
+    fn start(database_url: &str, port: u16, simulator_url: &str) -> Self {
+        let mut command = Command::new(std::env::current_exe().unwrap());
+        command.args(["--exact", "kills::server", "--nocapture", "--test-threads=1"]);
+        command.env(SERVER, format!("{database_url}\n{port}\n{simulator_url}")).stdout(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map_while(Result::ok);
+        assert!(lines.any(|line| line == "ready"), "the server starts");
+        std::thread::spawn(move || lines.for_each(drop));
+        Self(child)
+    }
+
+    /// SIGKILL.
+    fn kill(&mut self) {
+        self.0.kill().unwrap();
+        self.0.wait().unwrap();
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.0.kill().ok();
+        self.0.wait().ok();
+    }
+}
+
+fn number(variable: &str, otherwise: u64) -> u64 {
+    std::env::var(variable).ok().map_or(otherwise, |text| text.parse().expect("a whole number"))
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn killed_servers_lose_nothing_and_send_nothing_twice() {
+    let kills = number("OTPOST_TEST_KILLS", KILLS as u64) as usize;
+    let mut random = number("OTPOST_TEST_SEED", 20_260_101);
+    let dir = cluster_base().join(format!("kills.{}", std::process::id()));
+    fs::create_dir_all(&dir).unwrap();
+    let place = dir.clone();
+    let cluster = tokio::task::spawn_blocking(move || Cluster::start(&place, Profile::Durable).unwrap()).await.unwrap();
+    ensure_database(&cluster.url("postgres"), "kills").await.unwrap();
+    let database_url = cluster.url("kills");
+    let pool = PgPoolOptions::new().max_connections(3).connect(&database_url).await.unwrap();
+    otpost::store::database::migrate(&pool).await.unwrap();
+    let app_keys = AppKeys::new(pool.clone(), Clock::live(&pool).await.unwrap());
+    let key = app_keys.create("shop", "kills").await.unwrap().key.expose().to_owned();
+
+    let config = SimConfig { laws: laws(), hang_limit_ms: 5_000, ..SimConfig::default() };
+    let sim = Simulator::start(config, ([127, 0, 0, 1], 0).into()).unwrap();
+    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let url = format!("http://127.0.0.1:{port}");
+    for account in rehearsal::ACCOUNTS {
+        sim.set_callback(account, Some(&rehearsal::callback_url(&url, account))).unwrap();
+    }
+
+    let mut server = Server::start(&database_url, port, &sim.url());
+    let http = reqwest::Client::builder().timeout(Duration::from_secs(5)).build().unwrap();
+    let load = Arc::new(Load { http, url, key, seen: Mutex::default() });
+    let over = Arc::new(AtomicBool::new(false));
+    let (generator, ended) = (Arc::clone(&load), Arc::clone(&over));
+    let clients = tokio::spawn(async move {
+        let mut clients = tokio::task::JoinSet::new();
+        let mut every = tokio::time::interval(Duration::from_millis(1_000 / PER_SECOND));
+        let mut n = 0;
+        while !ended.load(Ordering::Relaxed) {
+            every.tick().await;
+            clients.spawn(Arc::clone(&generator).send(n));
+            n += 1;
+        }
+        clients.join_all().await;
+        n
+    });
+
+    let mut killed_at = Vec::new();
+    for _ in 0..kills {
+        random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        tokio::time::sleep(Duration::from_millis(300 + (random >> 33) % 2_200)).await;
+        tokio::task::block_in_place(|| server.kill());
+        killed_at.push(Instant::now());
+        server = tokio::task::block_in_place(|| Server::start(&database_url, port, &sim.url()));
+    }
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    over.store(true, Ordering::Relaxed);
+    let asked = clients.await.unwrap();
+    wait_for_quiet(&pool, &sim).await;
+
+    let seen = std::mem::take(&mut *load.seen.lock().unwrap());
+    assert_eq!((seen.accepted.len() as u64, seen.gave_up), (asked, 0), "every request is accepted in the end");
+    let found = look(&pool, &sim, &seen).await;
+    let now: DateTime<Utc> = sqlx::query_scalar("select clock_timestamp()").fetch_one(&pool).await.unwrap();
+    invariants::check(&pool, now).await;
+
+    let mut recovery: Vec<u128> = killed_at
+        .iter()
+        .filter_map(|at| seen.answered_at.iter().filter(|t| *t > at).min().map(|t| (*t - *at).as_millis()))
+        .collect();
+    recovery.sort_unstable();
+    println!(
+        "kills {kills}, messages {asked}, lost 0, SMS intents doubled 0, WhatsApp doubled 0; unknown sends {}, \
+         leases that ran out {}, SMS resent after an unknown one {}, phones with two SMS {}; callbacks answered 2xx {} and \
+         all stored; replaced {}, latest {:.1} s after its deadline; recovery p50 {} ms, max {} ms",
+        found.unknown,
+        found.ran_out,
+        found.resent,
+        found.doubled_phones,
+        found.callbacks,
+        found.replaced,
+        found.latest_s,
+        recovery[recovery.len() / 2],
+        recovery[recovery.len() - 1],
+    );
+    tokio::task::block_in_place(|| drop(server));
+    sim.stop().await;
+    pool.close().await;
+    tokio::task::block_in_place(|| drop(cluster));
+    fs::remove_dir_all(&dir).ok();
+}
+
+/// Nothing is due, leased or armed, and every callback is told.
+async fn wait_for_quiet(pool: &PgPool, sim: &Simulator) {
+    let began = Instant::now();
+    loop {
+        let busy: i64 = sqlx::query_scalar(
+            "select count(*) from attempts where timer = 'armed' or due_at is not null or leased_until is not null",
+        )
+        .fetch_one(pool)
+        .await
+        .unwrap();
+        if busy == 0 && sim.pending() == 0 {
+            // The recovery loop goes round every second.
+            return tokio::time::sleep(Duration::from_secs(2)).await;
+        }
+        assert!(began.elapsed() < QUIET_WITHIN, "{busy} attempts and {} callbacks are not done", sim.pending());
+        tokio::time::sleep(Duration::from_millis(250)).await;
+    }
+}
+
+struct Found {
+    unknown: i64,
+    ran_out: i64,
+    resent: u64,
+    doubled_phones: usize,
+    callbacks: usize,
+    replaced: i64,
+    latest_s: f64,
+}
+
+async fn look(pool: &PgPool, sim: &Simulator, seen: &Seen) -> Found {
+    // Nothing accepted is lost, and nothing is there that nobody asked for.
+    let stored: Vec<(String,)> =
+        sqlx::query_as("select message_id::text from messages order by 1").fetch_all(pool).await.unwrap();
+    let stored: Vec<&str> = stored.iter().map(|(id,)| id.as_str()).collect();
+    let accepted: Vec<&str> = seen.accepted.keys().map(String::as_str).collect();
+    assert_eq!(stored, accepted, "the messages are those that were answered 202");
+
+    let none = |sql: &'static str| async move {
+        let broken: Vec<(String,)> = sqlx::query_as(sql).fetch_all(pool).await.unwrap();
+        assert!(broken.is_empty(), "{sql}: {broken:?}");
+    };
+    none("select message_id::text from attempts where channel = 'sms' group by message_id having count(*) > 1").await;
+    none(
+        "select m.message_id::text from messages m join attempts a using (bucket, message_id)
+          where m.outcome = 'pending' and m.attempt_count = 1 and a.state <> 'delivered' and a.not_replaced is null",
+    )
+    .await;
+
+    // What the phones got, beside what we know that we do not know.
+    let unknown: Vec<(String, i64)> = sqlx::query_as(
+        "select s.message_id::text, count(*) from sends s join attempts a using (bucket, message_id, attempt_no)
+          where a.channel = 'sms' and s.result in ('unknown', 'lease_ran_out') group by 1",
+    )
+    .fetch_all(pool)
+    .await
+    .unwrap();
+    let unknown: HashMap<String, i64> = unknown.into_iter().collect();
+    let (mut resent, mut doubled_phones) = (0, 0);
+    for (id, phone) in &seen.accepted {
+        let got = sim.phone(phone);
+        assert!(got.accepted.whatsapp <= 1, "{id} went out {} times by WhatsApp", got.accepted.whatsapp);
+        let allowed = 1 + unknown.get(id).copied().unwrap_or(0).unsigned_abs();
+        assert!(got.accepted.sms <= allowed, "{id} went out {} times by SMS, {allowed} explained", got.accepted.sms);
+        resent += got.accepted.sms.saturating_sub(1);
+        doubled_phones += usize::from(got.received.sms > 1);
+    }
+
+    // Each callback that was answered 2xx is a receipt.
+    let rows: Vec<(String, String, i64)> = sqlx::query_as(
+        "select provider_message_id, status, count(*) from
+                (select provider_message_id, status from receipts
+                  union all select provider_message_id, status from unmatched_receipts) r group by 1, 2",
+    )
+    .fetch_all(pool)
+    .await
+    .unwrap();
+    let rows: HashMap<(String, String), i64> = rows.into_iter().map(|(id, status, n)| ((id, status), n)).collect();
+    let mut answered: HashMap<(String, String), i64> = HashMap::new();
+    for message in sim.messages(None, usize::MAX) {
+        let Some(id) = message.provider_id else { continue };
+        for callback in message.callbacks.iter().filter(|c| (200..300).contains(&c.http_status)) {
+            let status = match callback.status {
+                Status::Sent => "sent",
+                Status::Delivered => "delivered",
+                Status::Read => "read",
+                Status::Failed(_) => "failed",
+            };
+            *answered.entry((id.clone(), status.to_owned())).or_default() += 1;
+        }
+    }
+    for (what, times) in &answered {
+        let kept = rows.get(what).copied().unwrap_or(0);
+        assert!(kept >= *times, "{what:?} was answered 2xx {times} times and stands in {kept} receipts");
+    }
+
+    let (unknown, ran_out): (i64, i64) = sqlx::query_as(
+        "select count(*) filter (where result = 'unknown'), count(*) filter (where result = 'lease_ran_out') from sends",
+    )
+    .fetch_one(pool)
+    .await
+    .unwrap();
+    let (replaced, latest_s): (i64, f64) = sqlx::query_as(
+        "select count(*), coalesce(max(extract(epoch from b.planned_at - a.replace_at)), 0)::float8
+           from attempts a join attempts b
+             on (b.bucket, b.message_id, b.attempt_no) = (a.bucket, a.message_id, a.attempt_no + 1) and b.reason = 'silent'",
+    )
+    .fetch_one(pool)
+    .await
+    .unwrap();
+    Found {
+        unknown,
+        ran_out,
+        resent,
+        doubled_phones,
+        callbacks: answered.values().sum::<i64>().unsigned_abs() as usize,
+        replaced,
+        latest_s,
+    }
+}
