@@ -238,9 +238,11 @@ create table dead_letters (
     body_sealed  bytea       not null,
     body_bytes   integer     not null,
     received_at  timestamptz not null,
+    tried_at     timestamptz,
     replayed_at  timestamptz,
     primary key (slot, letter_id)
 );
 comment on table dead_letters is 'Authentic callbacks that could not be read, or not all of them; whole, so that they can be replayed.';
 comment on column dead_letters.attempt_id is 'The attempt that the callback''s address named and proved, where a provider has one address per attempt.';
+comment on column dead_letters.tried_at is 'When a replay last took it; replayed_at is set when all of it could be read.';
 comment on column dead_letters.body_sealed is 'The raw bytes, sealed, since some providers repeat the text of the message, and so the code, in their callbacks.';

@@ -123,7 +123,7 @@ async fn work(
             jobs.push(job);
         }
         let commands: Vec<Command> = jobs.iter().flat_map(|job| job.commands.iter().cloned()).collect();
-        match run(&transitions, &commands).await {
+        match run(&transitions, commands).await {
             Ok(outcomes) => {
                 tell_landed(&landed, outcomes.provider_ids);
                 let mut done = outcomes.done.into_iter();
@@ -143,7 +143,7 @@ async fn work(
             // One command that the database refuses must not take the others with it.
             Err(_) => {
                 for job in jobs {
-                    let result = match run(&transitions, &job.commands).await {
+                    let result = match run(&transitions, job.commands).await {
                         Ok(outcomes) => {
                             tell_landed(&landed, outcomes.provider_ids);
                             Ok(job.places.into_iter().zip(outcomes.done).collect())
@@ -166,12 +166,17 @@ fn tell_landed(landed: &mpsc::UnboundedSender<Vec<ProviderId>>, ids: Vec<Provide
     }
 }
 
-async fn run(transitions: &Transitions, commands: &[Command]) -> Result<Outcomes, StoreError> {
-    let mut tries = 0;
-    loop {
-        match transitions.run(commands, Lock::Wait).await {
-            Err(StoreError::Refused { .. }) if tries < RETRIES => tries += 1,
-            result => return result,
+async fn run(transitions: &Transitions, commands: Vec<Command>) -> Result<Outcomes, StoreError> {
+    let transitions = transitions.clone();
+    // A task of its own: a panic ends the group and not the worker.
+    let group = tokio::spawn(async move {
+        let mut tries = 0;
+        loop {
+            match transitions.run(&commands, Lock::Wait).await {
+                Err(StoreError::Refused { .. }) if tries < RETRIES => tries += 1,
+                result => return result,
+            }
         }
-    }
+    });
+    group.await.unwrap_or_else(|error| Err(StoreError::Corrupt { what: format!("a group of changes: {error}") }))
 }

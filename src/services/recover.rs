@@ -16,6 +16,8 @@ use crate::store::{attempts, idempotency_keys, receipts};
 const ROUND: i64 = 500;
 /// How long an idempotency key is remembered.
 const IDEMPOTENCY_KEY_LIFE: TimeDelta = TimeDelta::hours(24);
+/// How long a receipt of an unknown id is kept; providers repeat callbacks for up to 7 days.
+const UNMATCHED_LIFE: TimeDelta = TimeDelta::days(14);
 
 /// Sends whose process is gone become `unknown`. Returns how many there were.
 ///
@@ -60,10 +62,13 @@ pub async fn interrupted_matches(apply: &ApplyReceipts) -> Result<usize, LedgerE
     Ok(found)
 }
 
-/// Forgets idempotency keys past their time. Returns how many.
+/// Forgets what nobody will ask for any more: old idempotency keys, and receipts of ids that never landed. Returns how
+/// many rows there were.
 ///
 /// # Errors
 /// When the database is away.
-pub async fn old_idempotency_keys(transitions: &Transitions, clock: &Clock) -> Result<u64, StoreError> {
-    idempotency_keys::forget(&transitions.pool, clock.now() - IDEMPOTENCY_KEY_LIFE, ROUND).await
+pub async fn forget(transitions: &Transitions, clock: &Clock) -> Result<u64, StoreError> {
+    let now = clock.now();
+    let keys = idempotency_keys::forget(&transitions.pool, now - IDEMPOTENCY_KEY_LIFE, ROUND).await?;
+    Ok(keys + receipts::forget_unmatched(&transitions.pool, now - UNMATCHED_LIFE, ROUND).await?)
 }

@@ -16,7 +16,7 @@ pub struct Replayed {
     pub result: Result<usize, String>,
 }
 
-/// Replays the letters that were not replayed yet, oldest first, at most `limit`. Repeating it is harmless: receipts that
+/// Replays the letters that were not replayed yet, at most `limit`: those never tried first, then oldest first. Repeating it is harmless: receipts that
 /// are known are duplicates. A letter that still cannot be read whole stays.
 ///
 /// # Errors
@@ -31,9 +31,7 @@ pub async fn run(
     let mut replayed = Vec::new();
     for letter in dead_letters::list(pool, false, limit).await? {
         let result = replay(keys, take, &letter).await;
-        if result.is_ok() {
-            dead_letters::mark_replayed(pool, letter.letter_id, clock.now()).await?;
-        }
+        dead_letters::mark_tried(pool, letter.letter_id, result.is_ok(), clock.now()).await?;
         replayed.push(Replayed { letter, result });
     }
     Ok(replayed)

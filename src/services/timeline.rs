@@ -92,26 +92,23 @@ fn tell(stored: &StoredMessage, sends: &[PastSend], receipts: &[PastReceipt], ch
         };
         story.push(entry(at, "settled", None, text));
     }
-    // What happened at the same instant is told in the order of cause and effect: an attempt's story before that of the
-    // attempt that replaces it.
-    let about = |e: &Entry| match e.event {
-        "accepted" | "check" => i16::MIN,
-        "settled" => i16::MAX,
-        _ => e.attempt_no.unwrap_or(0),
-    };
-    story.sort_by_key(|e| (e.at, about(e), EVENTS.iter().position(|event| *event == e.event)));
+    // What happened at the same instant is told in the order of cause and effect: an attempt's end makes the next one.
+    story.sort_by_key(|e| {
+        let attempt_no = e.attempt_no.unwrap_or(if e.event == "settled" { i16::MAX } else { 0 });
+        (e.at, attempt_no, EVENTS.iter().position(|event| *event == e.event))
+    });
     story
 }
 
-/// Every event; within an attempt, causes before their effects.
+/// Every event, causes before their effects within an attempt.
 const EVENTS: [&str; 11] = [
     "accepted",
     "check",
     "planned",
     "request",
     "answer",
-    "receipt",
     "timer_armed",
+    "receipt",
     "timer_fired",
     "timer_disarmed",
     "not_replaced",

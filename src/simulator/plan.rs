@@ -101,7 +101,10 @@ pub(crate) fn plan(
         Fate::Delivered | Fate::CallbackFirst => (delivered, Some(times.delivered)),
         Fate::Read | Fate::Shuffled => {
             let mut truth = delivered;
-            truth.push((times.read, Status::Read));
+            // Shuffling may hold `delivered` back until `read`: a slow reader must not look like silence.
+            let read =
+                if fate == Fate::Shuffled { times.read.min(times.delivered + SHUFFLED_READ) } else { times.read };
+            truth.push((read, Status::Read));
             (truth, Some(times.delivered))
         }
         Fate::Failed => (failed(), None),
@@ -144,6 +147,9 @@ pub(crate) fn plan(
     }
     plan
 }
+
+/// Fate 0006: from delivery to reading at most this.
+const SHUFFLED_READ: Duration = Duration::from_secs(2);
 
 /// Moments after the acceptance, each after the one before.
 #[derive(Clone, Copy)]

@@ -53,13 +53,15 @@ pub async fn insert(pool: &PgPool, letter: &DeadLetter) -> Result<(), StoreError
     Ok(())
 }
 
-/// Letters not replayed yet, oldest first; all of them with `replayed_too`.
+/// Letters not replayed yet; all of them with `replayed_too`. Those never tried come first, oldest first, so that letters
+/// which stay unreadable do not hide the others.
 pub async fn list(pool: &PgPool, replayed_too: bool, limit: i64) -> Result<Vec<DeadLetter>, StoreError> {
     Ok(sqlx::query_as!(
         DeadLetter,
         "-- dead_letters.list
         select letter_id, account, callback_id, reason, attempt_id, body_key_id, body_sealed, body_bytes, received_at, replayed_at
-          from dead_letters where $1 or replayed_at is null order by received_at, letter_id limit $2",
+          from dead_letters where $1 or replayed_at is null
+         order by tried_at nulls first, received_at, letter_id limit $2",
         replayed_too,
         limit
     )
@@ -67,12 +69,15 @@ pub async fn list(pool: &PgPool, replayed_too: bool, limit: i64) -> Result<Vec<D
     .await?)
 }
 
-pub async fn mark_replayed(pool: &PgPool, letter_id: Uuid, now: DateTime<Utc>) -> Result<(), StoreError> {
+/// Notes that a replay took the letter, and whether all of it could be read.
+pub async fn mark_tried(pool: &PgPool, letter_id: Uuid, whole: bool, now: DateTime<Utc>) -> Result<(), StoreError> {
     sqlx::query!(
-        "-- dead_letters.mark_replayed
-        update dead_letters set replayed_at = $3 where slot = $1 and letter_id = $2",
+        "-- dead_letters.mark_tried
+        update dead_letters set tried_at = $4, replayed_at = case when $3 then $4 else replayed_at end
+         where slot = $1 and letter_id = $2",
         DeadLetter::slot(letter_id),
         letter_id,
+        whole,
         now
     )
     .execute(pool)

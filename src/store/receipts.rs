@@ -209,6 +209,22 @@ pub async fn delete_unmatched(pool: &PgPool, receipts: &[ReceivedReceipt]) -> Re
     Ok(())
 }
 
+/// Forgets receipts that came before `before` and that nobody claimed; at most `limit` of them. Returns how many.
+pub async fn forget_unmatched(pool: &PgPool, before: DateTime<Utc>, limit: i64) -> Result<u64, StoreError> {
+    let done = sqlx::query!(
+        "-- unmatched_receipts.forget
+        delete from unmatched_receipts
+         where (slot, account, provider_message_id, receipt_id)
+            in (select slot, account, provider_message_id, receipt_id from unmatched_receipts
+                 where received_at < $1 limit $2)",
+        before,
+        limit
+    )
+    .execute(pool)
+    .await?;
+    Ok(done.rows_affected())
+}
+
 struct UnmatchedRow {
     receipt_id: Uuid,
     account: String,

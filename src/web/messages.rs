@@ -305,10 +305,13 @@ fn word<T: std::str::FromStr + std::fmt::Display>(
 
 /// The query string, with the wrong parameter named.
 pub(super) fn query<T: serde::de::DeserializeOwned>(request: &HttpRequest) -> Result<T, Problem> {
-    let query = web::Query::<T>::from_query(request.query_string());
-    query.map(web::Query::into_inner).map_err(|error| {
-        let text = error.to_string();
-        let field = text.split('`').nth(1).unwrap_or("query").to_owned();
-        Problem::field(field, format!("is not a valid parameter here ({text})"))
+    let text = request.query_string();
+    web::Query::<T>::from_query(text).map(web::Query::into_inner).map_err(|error| {
+        // Every parameter may be left out, so the one that is wrong is wrong by itself.
+        let alone = text.split('&').find(|pair| web::Query::<T>::from_query(pair).is_err());
+        let field = alone.map_or("query", |pair| pair.split('=').next().unwrap_or(pair));
+        let reason = error.to_string();
+        let reason = reason.strip_prefix("Query deserialize error: ").unwrap_or(&reason).replace('`', "");
+        Problem::field(field, format!("is not valid here: {reason}"))
     })
 }

@@ -45,8 +45,8 @@ pub async fn recover_loop(
         }
         if forgot.elapsed() > FORGET_EVERY {
             forgot = Instant::now();
-            if let Err(error) = recover::old_idempotency_keys(&transitions, &clock).await {
-                tracing::warn!(error = %telemetry::chain(&error), "cannot forget old idempotency keys");
+            if let Err(error) = recover::forget(&transitions, &clock).await {
+                tracing::warn!(error = %telemetry::chain(&error), "cannot forget what is old");
             }
         }
         tokio::time::sleep(TICK).await;

@@ -698,11 +698,11 @@ async fn resend_takes_the_next_step_with_the_same_code_once() {
     .await;
 }
 
-async fn keyed(app: &TestApp, key: &str, body: &Value) -> (u16, Option<String>, String) {
+async fn keyed(app: &TestApp, key: &str, body: &Value) -> (u16, Option<String>, Value) {
     let request = app.http.post(format!("{}/v1/messages", app.url)).bearer_auth(&app.key);
     let response = request.header("idempotency-key", key).body(body.to_string()).send().await.unwrap();
     let replayed = response.headers().get("idempotent-replayed").map(|v| v.to_str().unwrap().to_owned());
-    (response.status().as_u16(), replayed, response.text().await.unwrap())
+    (response.status().as_u16(), replayed, serde_json::from_str(&response.text().await.unwrap()).unwrap())
 }
 
 #[tokio::test]
@@ -713,7 +713,7 @@ async fn fifty_requests_with_one_key_are_one_message() {
         assert!(answers.iter().all(|a| a.0 == 202 && a.2 == answers[0].2), "{answers:?}");
         assert_eq!(answers.iter().filter(|a| a.1.is_none()).count(), 1, "one is the first");
         assert_eq!((count(&app.pool, "messages").await, count(&app.pool, "attempts").await), (1, 1));
-        let id = serde_json::from_str::<Value>(&answers[0].2).unwrap()["id"].as_str().unwrap().to_owned();
+        let id = answers[0].2["id"].as_str().unwrap().to_owned();
         app.pass(Duration::from_secs(3)).await;
         assert_eq!(app.sim.phone(TO).requests.whatsapp, 1);
         let later = keyed(app, "k-1", &body).await;
@@ -721,7 +721,6 @@ async fn fifty_requests_with_one_key_are_one_message() {
         app.message(&id).await;
 
         let (status, _, answer) = keyed(app, "k-1", &json!({ "to": TO, "purpose": "login" })).await;
-        let answer: Value = serde_json::from_str(&answer).unwrap();
         assert_eq!(refusal(status, &answer), (422, "idempotency-key-reused".into(), String::new()));
         // Another app's keys are its own.
         let other = AppKeys::new(app.pool.clone(), app.clock.clone()).create("other", "").await.unwrap();
@@ -731,7 +730,6 @@ async fn fifty_requests_with_one_key_are_one_message() {
         assert_eq!(count(&app.pool, "messages").await, 2);
         for bad in ["", &"k".repeat(201), "schlüssel"] {
             let (status, _, answer) = keyed(app, bad, &body).await;
-            let answer: Value = serde_json::from_str(&answer).unwrap();
             assert_eq!(refusal(status, &answer), (422, "invalid-field".into(), "Idempotency-Key".into()), "{bad}");
         }
         assert_eq!(count(&app.pool, "messages").await, 2);
@@ -743,14 +741,13 @@ async fn fifty_requests_with_one_key_are_one_message() {
 async fn a_request_that_died_behind_its_claim_is_stored_by_its_repeat() {
     with_app(async |app| {
         let body = json!({ "to": TO, "code": CODE });
-        let (_, _, first) = keyed(app, "k-2", &body).await;
+        let (_, _, promised) = keyed(app, "k-2", &body).await;
         sqlx::query("delete from attempts").execute(&app.pool).await.unwrap();
         sqlx::query("delete from messages").execute(&app.pool).await.unwrap();
         app.clock.advance(TimeDelta::seconds(7));
         let (status, _, again) = keyed(app, "k-2", &body).await;
-        assert_eq!((status, &again), (202, &first));
+        assert_eq!((status, &again), (202, &promised));
         assert_eq!(count(&app.pool, "messages").await, 1);
-        let promised: Value = serde_json::from_str(&first).unwrap();
         let id = promised["id"].as_str().unwrap();
         let message = app.message(id).await;
         for field in ["created_at", "expires_at", "to", "purpose", "code_length", "route"] {

@@ -78,10 +78,10 @@ impl TestApp {
         settings.server.workers = 1;
         settings.database.connections = 4;
         settings.database.ledger_connections = 4;
-        // Hanging answers are waited for by the wall clock.
-        settings.sending.client.connect_timeout = Duration::from_millis(200);
-        settings.sending.client.total_timeout = Duration::from_millis(1500);
-        // A busy machine times out too; tests of the breaker set their own measure.
+        // Hanging answers are waited for by the wall clock; a busy machine must not look like one.
+        settings.sending.client.connect_timeout = Duration::from_secs(2);
+        settings.sending.client.total_timeout = Duration::from_secs(3);
+        // Tests of the breaker set their own measure.
         settings.sending.breaker_failures = 10_000;
         change(&mut settings);
         for account in rehearsal::ACCOUNTS {
