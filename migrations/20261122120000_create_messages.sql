@@ -107,11 +107,14 @@ create table attempts (
     error_class           text
         check (error_class in ('recipient_unreachable', 'retryable', 'rate_limited', 'config_error', 'expired')),
     wasted                boolean        not null default false,
+    price_micros          bigint         check (price_micros >= 0),
+    currency              text           check (currency ~ '^[A-Z]{3}$'),
     -- Exactly one attempt with a number, so at most one replacement of the one before it, whatever the program does.
     primary key (bucket, message_id, attempt_no),
     -- Each step of a route is taken once.
     constraint attempts_take_a_step_once unique (bucket, message_id, step),
     constraint attempts_belong_to_a_message foreign key (bucket, message_id) references messages,
+    constraint attempts_prices_have_a_currency check ((price_micros is null) = (currency is null)),
     constraint attempts_in_flight_are_leased
         check ((send_state = 'in_flight') = (lease_token is not null) and (lease_token is null) = (leased_until is null)),
     constraint attempts_planned_are_due check (send_state <> 'planned' or due_at is not null),
@@ -128,6 +131,7 @@ comment on column attempts.attempt_id is 'message_id with attempt_no in its last
 comment on column attempts.replace_at is 'Deadline for a delivery; kept after the timer ended.';
 comment on column attempts.not_replaced is 'Why no replacement was issued when one was due.';
 comment on column attempts.delivered_at is 'First receipt, by our clock; provider_delivered_at is the provider''s. Likewise the others.';
+comment on column attempts.price_micros is 'Millionths of the currency, as the settings said when it was sent.';
 comment on column attempts.wasted is 'A replacement that left although an earlier attempt was delivered after all.';
 
 -- What the loops look for, and nothing else.

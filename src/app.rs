@@ -242,6 +242,7 @@ fn accounts(settings: &Settings) -> Accounts {
         concurrency: account.concurrency,
         breaker_failures: sending.breaker_failures,
         breaker_open: seconds(sending.breaker_open),
+        price: account.price.clone(),
         resend_after: (account.on_unknown == UnknownPolicy::Resend).then(|| seconds(sending.resend_after)),
     }))
 }

@@ -10,6 +10,7 @@ use crate::config::{
     SendingSettings, ServerSettings, Settings, UnknownPolicy,
 };
 use crate::domain::channel::Channel;
+use crate::domain::price::Price;
 use crate::domain::secret::Secret;
 use crate::domain::text::SmsText;
 use crate::providers::Template;
@@ -38,6 +39,10 @@ pub fn settings(data_dir: &Path, listen: SocketAddr, simulator_url: &str, replac
         },
         per_second: 2000.0,
         concurrency: 256,
+        price: Some(Price {
+            micros: if channel == Channel::Sms { 40_000 } else { 20_000 },
+            currency: "USD".to_owned(),
+        }),
         on_unknown: if channel == Channel::Sms { UnknownPolicy::Resend } else { UnknownPolicy::GiveUp },
     };
     let accounts = BTreeMap::from([

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use crate::config::account_providers::{self, ProviderName};
 use crate::config::section::Section;
 use crate::domain::channel::Channel;
+use crate::domain::price::Price;
 use crate::domain::words::words;
 use crate::providers::cliqtel::{CliqtelSms, CliqtelSmsConfig, CliqtelWhatsapp, CliqtelWhatsappConfig};
 use crate::providers::meta::{Meta, MetaConfig};
@@ -22,6 +23,8 @@ pub struct AccountSettings {
     /// Calls at the same time, 1 to 1024.
     pub concurrency: u32,
     pub on_unknown: UnknownPolicy,
+    /// What one message costs; kept with each attempt.
+    pub price: Option<Price>,
 }
 
 /// What to do with an attempt that may have left.
@@ -122,8 +125,10 @@ impl AccountSettings {
         let per_second = section.number("per_second", 0.01..=10_000.0, "messages a second").unwrap_or(per_second);
         let concurrency = section.integer("concurrency", 1..=1024, "calls").unwrap_or(concurrency);
         let on_unknown = on_unknown(&section, channel);
+        let allowed = "must be an amount with at most 6 decimals and a currency, such as \"0.04 USD\"";
+        let price = section.parsed("price", allowed, |text| text.parse().ok());
         section.finish();
-        Some(Self { channel, provider: provider?, template: template?, per_second, concurrency, on_unknown })
+        Some(Self { channel, provider: provider?, template: template?, per_second, concurrency, on_unknown, price })
     }
 }
 

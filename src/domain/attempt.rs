@@ -4,6 +4,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use uuid::Uuid;
 
 use crate::domain::channel::Channel;
+use crate::domain::price::Price;
 use crate::domain::receipt::{ErrorClass, Failure, Status};
 use crate::domain::words::words;
 
@@ -180,6 +181,8 @@ pub struct Attempt {
     pub error_class: Option<ErrorClass>,
     /// A replacement that left although an earlier attempt was delivered after all.
     pub wasted: bool,
+    /// What the account charges for it, as the settings said when it was sent.
+    pub price: Option<Price>,
 }
 
 /// Who is sending an attempt, and until when nobody else may.
@@ -227,6 +230,7 @@ impl Attempt {
             error_code: None,
             error_class: None,
             wasted: false,
+            price: None,
         }
     }
 

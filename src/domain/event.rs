@@ -7,6 +7,7 @@ use crate::domain::attempt::{Lease, Why};
 use crate::domain::channel::Channel;
 use crate::domain::code::Code;
 use crate::domain::message::Outcome;
+use crate::domain::price::Price;
 use crate::domain::receipt::{DeliveryReceipt, Disposition, Failure};
 use crate::domain::words::words;
 
@@ -17,6 +18,8 @@ pub enum Event {
     Lease {
         attempt_no: i16,
         lease: Lease,
+        /// What the account charges now.
+        price: Option<Price>,
     },
     /// What became of the request made under a lease.
     Send {

@@ -5,6 +5,7 @@ pub mod phone;
 pub mod ids;
 pub mod channel;
 pub mod secret;
+pub mod price;
 pub mod code;
 pub mod code_keys;
 pub mod text;

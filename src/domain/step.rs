@@ -11,6 +11,7 @@ use crate::domain::code::Code;
 use crate::domain::code_keys::CodeKeys;
 use crate::domain::event::{Checked, Effect, Event, OnUnknown, Refusal, SendResult, Verdict};
 use crate::domain::message::{Message, Outcome};
+use crate::domain::price::Price;
 use crate::domain::receipt::{DeliveryReceipt, Disposition, ErrorClass, Failure, Status};
 use crate::domain::route::MIN_LIFE_S;
 
@@ -26,7 +27,7 @@ pub const MAX_UNKNOWNS: i16 = 2;
 /// Applies `event` to `message`. `now` is the database's time; `keys` are needed for checks only.
 pub fn step(message: &mut Message, event: &Event, keys: &CodeKeys, now: DateTime<Utc>) -> Effect {
     let effect = match event {
-        Event::Lease { attempt_no, lease } => take_lease(message, *attempt_no, *lease, now),
+        Event::Lease { attempt_no, lease, price } => take_lease(message, *attempt_no, *lease, price.as_ref(), now),
         Event::Send { attempt_no, token, result } => {
             let holds = |a: &Attempt| a.lease.is_some_and(|l| l.token == *token);
             let is_current = message.attempt(*attempt_no).is_some_and(holds);
@@ -50,7 +51,13 @@ pub fn step(message: &mut Message, event: &Event, keys: &CodeKeys, now: DateTime
 
 /// planned -> in_flight. The deadline runs from here, so that neither a crash nor a lost answer can lose it; the
 /// provider's acceptance moves it.
-fn take_lease(message: &mut Message, attempt_no: i16, lease: Lease, now: DateTime<Utc>) -> Effect {
+fn take_lease(
+    message: &mut Message,
+    attempt_no: i16,
+    lease: Lease,
+    price: Option<&Price>,
+    now: DateTime<Utc>,
+) -> Effect {
     let live = message.is_live(now);
     let replace_after_s = message.has_step_behind(attempt_no).then_some(message.route.replace_after_s);
     let is_last = message.last().attempt_no == attempt_no;
@@ -64,6 +71,7 @@ fn take_lease(message: &mut Message, attempt_no: i16, lease: Lease, now: DateTim
     attempt.lease = Some(lease);
     attempt.tries += 1;
     attempt.in_flight_at.get_or_insert(now);
+    attempt.price = price.cloned();
     if let Some(seconds) = replace_after_s.filter(|_| is_last && attempt.timer == Timer::None) {
         attempt.arm(now, seconds);
     }

@@ -8,6 +8,7 @@ use tokio::sync::Semaphore;
 
 use crate::domain::channel::Channel;
 use crate::domain::event::OnUnknown;
+use crate::domain::price::Price;
 use crate::providers::{Provider, Template};
 use crate::services::breaker::Breaker;
 use crate::services::limiter::Limiter;
@@ -25,6 +26,8 @@ pub struct Account {
     pub breaker: Breaker,
     /// What to do about a request of which we do not know whether it left.
     pub on_unknown: OnUnknown,
+    /// What one message costs.
+    pub price: Option<Price>,
 }
 
 /// How to make an [`Account`].
@@ -41,6 +44,7 @@ pub struct AccountPlan {
     pub breaker_open: TimeDelta,
     /// `None`: an unknown send is given up.
     pub resend_after: Option<TimeDelta>,
+    pub price: Option<Price>,
 }
 
 /// How soon a request is repeated where the provider recognises a repeat: it costs nothing.
@@ -65,6 +69,7 @@ impl Account {
             concurrency: plan.concurrency,
             breaker: Breaker::new(plan.breaker_failures, plan.breaker_open),
             on_unknown,
+            price: plan.price,
         }
     }
 }

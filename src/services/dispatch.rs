@@ -80,7 +80,7 @@ impl Dispatch {
         let now = self.clock.now();
         let capacities = self.capacities();
         let due = attempts::due(&self.transitions.pool, &capacities, now).await;
-        let wanted: Vec<(MessageId, i16)> = match due {
+        let wanted: Vec<(MessageId, i16, String)> = match due {
             Ok(due) => due,
             Err(error) => {
                 self.give_back(&capacities, &[]);
@@ -96,9 +96,13 @@ impl Dispatch {
         let commands: Vec<Command> = wanted
             .iter()
             .zip(&leases)
-            .map(|(&(message, attempt_no), &lease)| Command {
-                message,
-                event: Event::Lease { attempt_no, lease },
+            .map(|((message, attempt_no, account), &lease)| Command {
+                message: *message,
+                event: Event::Lease {
+                    attempt_no: *attempt_no,
+                    lease,
+                    price: self.accounts.get(account).and_then(|a| a.price.clone()),
+                },
                 at: now,
                 record: Record::Nothing,
             })
@@ -113,12 +117,12 @@ impl Dispatch {
         };
         let mut started = Vec::new();
         let mut sends = Vec::new();
-        for ((&(id, attempt_no), lease), done) in wanted.iter().zip(&leases).zip(&outcomes.done) {
+        for (((id, attempt_no, _), lease), done) in wanted.iter().zip(&leases).zip(&outcomes.done) {
             if !matches!(done, Done::Effect(Effect::Leased)) {
                 continue;
             }
-            let Some(stored) = outcomes.messages.get(&id) else { continue };
-            let Some(attempt) = stored.message.attempt(attempt_no) else { continue };
+            let Some(stored) = outcomes.messages.get(id) else { continue };
+            let Some(attempt) = stored.message.attempt(*attempt_no) else { continue };
             let Some(account) = self.accounts.get(&attempt.account) else { continue };
             let Ok(permit) = Arc::clone(&account.permits).try_acquire_owned() else { continue };
             started.push(account.name.clone());
@@ -126,7 +130,7 @@ impl Dispatch {
                 account: Arc::clone(account),
                 tries: attempt.tries,
                 stored: stored.clone(),
-                attempt_no,
+                attempt_no: *attempt_no,
                 token: lease.token,
                 until: lease.until,
                 _permit: permit,

@@ -57,6 +57,7 @@ struct AttemptView<'a> {
     error_code: Option<&'a str>,
     error_class: Option<ErrorClass>,
     wasted: bool,
+    price: Option<String>,
 }
 
 /// When a message was delivered: by the first receipt, or inferred from the right code.
@@ -116,5 +117,6 @@ fn attempt_view<'a>(message: &Message, a: &'a Attempt) -> AttemptView<'a> {
         error_code: a.error_code.as_deref(),
         error_class: a.error_class,
         wasted: a.wasted,
+        price: a.price.as_ref().map(ToString::to_string),
     }
 }

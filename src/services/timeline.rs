@@ -69,7 +69,7 @@ fn tell(stored: &StoredMessage, sends: &[PastSend], receipts: &[PastReceipt], ch
         ),
     )];
     for attempt in &message.attempts {
-        tell_attempt(&mut story, attempt);
+        tell_attempt(&mut story, attempt, &message.attempts);
     }
     for send in sends {
         tell_send(&mut story, send, &message.attempts);
@@ -101,7 +101,7 @@ fn tell(stored: &StoredMessage, sends: &[PastSend], receipts: &[PastReceipt], ch
 }
 
 /// Every event, causes before their effects within an attempt.
-const EVENTS: [&str; 11] = [
+const EVENTS: [&str; 12] = [
     "accepted",
     "check",
     "planned",
@@ -112,10 +112,11 @@ const EVENTS: [&str; 11] = [
     "timer_fired",
     "timer_disarmed",
     "not_replaced",
+    "wasted",
     "settled",
 ];
 
-fn tell_attempt(story: &mut Vec<Entry>, a: &Attempt) {
+fn tell_attempt(story: &mut Vec<Entry>, a: &Attempt, all: &[Attempt]) {
     let no = Some(a.attempt_no);
     let why = match a.reason {
         Reason::First => "first attempt",
@@ -134,6 +135,13 @@ fn tell_attempt(story: &mut Vec<Entry>, a: &Attempt) {
             Timer::Fired => story.push(entry(at, "timer_fired", no, "not delivered in time".to_owned())),
             _ => story.push(entry(at, "timer_disarmed", no, format!("no longer waits{why}"))),
         }
+    }
+    if a.wasted {
+        let price = a.price.as_ref().map(|p| format!(" ({p})")).unwrap_or_default();
+        let text = format!("needless{price}: an earlier attempt was delivered after all");
+        let earlier = all.iter().filter(|e| e.attempt_no < a.attempt_no);
+        let learned = earlier.filter_map(|e| e.delivered.at.or(e.read.at)).min().unwrap_or(a.planned_at);
+        story.push(entry(learned, "wasted", no, text));
     }
     if let Some(why) = a.not_replaced {
         let at = a.failed.at.into_iter().chain(a.timer_ended_at).max().unwrap_or(a.planned_at);

@@ -8,6 +8,7 @@ use uuid::Uuid;
 
 use crate::domain::attempt::{Attempt, FirstSeen, Lease};
 use crate::domain::ids::MessageId;
+use crate::domain::price::Price;
 use crate::store::messages::{StoredMessage, keys, message_id};
 use crate::store::{StoreError, word};
 
@@ -21,7 +22,8 @@ pub async fn load(connection: &mut PgConnection, messages: &mut [StoredMessage])
                a.planned_at, a.due_at, a.tries, a.unknowns, a.in_flight_at, a.lease_token, a.leased_until,
                a.accepted_at, a.provider_message_id, a.held, a.timer, a.replace_at, a.timer_ended_at, a.timer_end,
                a.not_replaced, a.sent_at, a.delivered_at, a.read_at, a.failed_at, a.provider_sent_at,
-               a.provider_delivered_at, a.provider_read_at, a.provider_failed_at, a.error_code, a.error_class, a.wasted
+               a.provider_delivered_at, a.provider_read_at, a.provider_failed_at, a.error_code, a.error_class, a.wasted,
+               a.price_micros, a.currency
           from attempts a
          where (a.bucket, a.message_id) in (select * from unnest($1::smallint[], $2::uuid[]))
          order by a.bucket, a.message_id, a.attempt_no"#,
@@ -62,6 +64,7 @@ pub async fn load(connection: &mut PgConnection, messages: &mut [StoredMessage])
             error_code: row.error_code,
             error_class: row.error_class.as_deref().map(|t| word("attempts.error_class", t)).transpose()?,
             wasted: row.wasted,
+            price: row.price_micros.zip(row.currency).map(|(micros, currency)| Price { micros, currency }),
         };
         let index = place.get(&row.message_id).copied();
         let index =
@@ -81,17 +84,17 @@ pub struct Capacity {
     pub sends: i64,
 }
 
-/// Attempts that are due to be sent through these accounts, oldest first per account.
+/// Attempts that are due to be sent through these accounts, oldest first per account; each with its account.
 pub async fn due(
     pool: &PgPool,
     capacities: &[Capacity],
     now: DateTime<Utc>,
-) -> Result<Vec<(MessageId, i16)>, StoreError> {
+) -> Result<Vec<(MessageId, i16, String)>, StoreError> {
     let accounts: Vec<&str> = capacities.iter().map(|c| c.account.as_str()).collect();
     let sends: Vec<i64> = capacities.iter().map(|c| c.sends).collect();
     let rows = sqlx::query!(
         r#"-- attempts.due
-        select d.message_id as "message_id!", d.attempt_no as "attempt_no!"
+        select d.message_id as "message_id!", d.attempt_no as "attempt_no!", q.account as "account!"
           from unnest($1::text[], $2::bigint[]) as q (account, sends)
          cross join lateral (
                select a.message_id, a.attempt_no from attempts a
@@ -103,7 +106,7 @@ pub async fn due(
     )
     .fetch_all(pool)
     .await?;
-    rows.into_iter().map(|row| Ok((message_id(row.message_id)?, row.attempt_no))).collect()
+    rows.into_iter().map(|row| Ok((message_id(row.message_id)?, row.attempt_no, row.account))).collect()
 }
 
 /// When the next attempt of these accounts is due.

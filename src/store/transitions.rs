@@ -68,6 +68,8 @@ struct AttemptColumns<'a> {
     error_code: Vec<Option<&'a str>>,
     error_class: Vec<Option<&'a str>>,
     wasted: Vec<bool>,
+    price_micros: Vec<Option<i64>>,
+    currency: Vec<Option<&'a str>>,
 }
 
 impl<'a> MessageColumns<'a> {
@@ -124,6 +126,8 @@ impl<'a> AttemptColumns<'a> {
         self.error_code.push(a.error_code.as_deref());
         self.error_class.push(a.error_class.map(|c| c.as_str()));
         self.wasted.push(a.wasted);
+        self.price_micros.push(a.price.as_ref().map(|p| p.micros));
+        self.currency.push(a.price.as_ref().map(|p| p.currency.as_str()));
     }
 }
 
@@ -182,13 +186,14 @@ pub async fn write(connection: &mut PgConnection, changes: &[Change<'_>]) -> Res
                                  $31::boolean[], $32::text[], $33::timestamptz[], $34::timestamptz[], $35::text[],
                                  $36::text[], $37::timestamptz[], $38::timestamptz[], $39::timestamptz[],
                                  $40::timestamptz[], $41::timestamptz[], $42::timestamptz[], $43::timestamptz[],
-                                 $44::timestamptz[], $45::text[], $46::text[], $47::boolean[])
+                                 $44::timestamptz[], $45::text[], $46::text[], $47::boolean[], $48::bigint[],
+                                 $49::text[])
                        as a (is_new, bucket, message_id, attempt_no, attempt_id, app, step, channel, account, reason,
                              state, send_state, planned_at, due_at, tries, unknowns, in_flight_at, lease_token,
                              leased_until, accepted_at, provider_message_id, held, timer, replace_at, timer_ended_at,
                              timer_end, not_replaced, sent_at, delivered_at, read_at, failed_at, provider_sent_at,
                              provider_delivered_at, provider_read_at, provider_failed_at, error_code, error_class,
-                             wasted)
+                             wasted, price_micros, currency)
         ), changed_attempts as (
             update attempts o
                set state = greatest(o.state, a.state::delivery_state), send_state = a.send_state, due_at = a.due_at,
@@ -201,7 +206,7 @@ pub async fn write(connection: &mut PgConnection, changes: &[Change<'_>]) -> Res
                    failed_at = least(o.failed_at, a.failed_at), provider_sent_at = a.provider_sent_at,
                    provider_delivered_at = a.provider_delivered_at, provider_read_at = a.provider_read_at,
                    provider_failed_at = a.provider_failed_at, error_code = a.error_code, error_class = a.error_class,
-                   wasted = a.wasted
+                   wasted = a.wasted, price_micros = a.price_micros, currency = a.currency
               from a
              where not a.is_new and o.bucket = a.bucket and o.message_id = a.message_id and o.attempt_no = a.attempt_no
             returning 1
@@ -211,13 +216,13 @@ pub async fn write(connection: &mut PgConnection, changes: &[Change<'_>]) -> Res
                                   leased_until, accepted_at, provider_message_id, held, timer, replace_at,
                                   timer_ended_at, timer_end, not_replaced, sent_at, delivered_at, read_at, failed_at,
                                   provider_sent_at, provider_delivered_at, provider_read_at, provider_failed_at,
-                                  error_code, error_class, wasted)
+                                  error_code, error_class, wasted, price_micros, currency)
             select a.bucket, a.message_id, a.attempt_no, a.attempt_id, a.app, a.step, a.channel, a.account, a.reason,
                    a.state::delivery_state, a.send_state, a.planned_at, a.due_at, a.tries, a.unknowns, a.in_flight_at,
                    a.lease_token, a.leased_until, a.accepted_at, a.provider_message_id, a.held, a.timer, a.replace_at,
                    a.timer_ended_at, a.timer_end, a.not_replaced, a.sent_at, a.delivered_at, a.read_at, a.failed_at,
                    a.provider_sent_at, a.provider_delivered_at, a.provider_read_at, a.provider_failed_at, a.error_code,
-                   a.error_class, a.wasted
+                   a.error_class, a.wasted, a.price_micros, a.currency
               from a
               join changed_messages c using (bucket, message_id)
              where a.is_new and a.attempt_no <= c.attempt_count
@@ -271,7 +276,9 @@ pub async fn write(connection: &mut PgConnection, changes: &[Change<'_>]) -> Res
         &a.provider_failed_at as _,
         &a.error_code as _,
         &a.error_class as _,
-        &a.wasted
+        &a.wasted,
+        &a.price_micros as _,
+        &a.currency as _
     )
     .fetch_one(connection)
     .await?;

@@ -447,7 +447,7 @@ async fn in_flight(app: &TestApp, ids: &[MessageId]) -> Vec<Uuid> {
         .zip(&tokens)
         .map(|(id, token)| Command {
             message: *id,
-            event: Event::Lease { attempt_no: 1, lease: Lease { token: *token, until } },
+            event: Event::Lease { attempt_no: 1, lease: Lease { token: *token, until }, price: None },
             at: app.clock.now(),
             record: Record::Nothing,
         })

@@ -94,7 +94,7 @@ impl Run<'_> {
             0..25 => {
                 let lease = Lease { token: Uuid::now_v7(), until: self.now + TimeDelta::seconds(20) };
                 self.tokens.push(lease.token);
-                (Event::Lease { attempt_no, lease }, Record::Nothing)
+                (Event::Lease { attempt_no, lease, price: Some("0.04 USD".parse().unwrap()) }, Record::Nothing)
             }
             25..50 => {
                 let current = self.pure.attempts.iter().find_map(|a| Some((a.attempt_no, a.lease?.token)));

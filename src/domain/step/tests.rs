@@ -62,7 +62,7 @@ fn lease(now: DateTime<Utc>, n: u128) -> Lease {
 }
 
 fn leased(attempt_no: i16, now: DateTime<Utc>) -> Event {
-    Event::Lease { attempt_no, lease: lease(now, u128::from(attempt_no.unsigned_abs())) }
+    Event::Lease { attempt_no, lease: lease(now, u128::from(attempt_no.unsigned_abs())), price: None }
 }
 
 fn sent(attempt_no: i16, result: SendResult) -> Event {
@@ -347,7 +347,7 @@ fn event_of(kind: u8, attempt_no: i16, detail: u8, now: DateTime<Utc>) -> Event 
     let send = |result| Event::Send { attempt_no, token: Uuid::from_u128(token), result };
     let resend = OnUnknown::ResendAfter(TimeDelta::seconds(5));
     match kind {
-        0 | 1 => Event::Lease { attempt_no, lease: lease(now, token) },
+        0 | 1 => Event::Lease { attempt_no, lease: lease(now, token), price: None },
         2 => send(accepted()),
         3 => send(rejected(ErrorClass::Retryable, (detail < 2).then_some(1500))),
         4 => send(unknown(if detail < 2 { resend } else { OnUnknown::GiveUp })),
