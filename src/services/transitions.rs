@@ -10,7 +10,8 @@ use crate::domain::attempt::SendState;
 use crate::domain::code_keys::CodeKeys;
 use crate::domain::event::{Effect, Event, SendResult};
 use crate::domain::ids::MessageId;
-use crate::domain::receipt::Disposition;
+use crate::domain::message::Message;
+use crate::domain::receipt::{Disposition, ErrorClass};
 use crate::domain::step::step;
 use crate::services::watch::Watch;
 use crate::store::StoreError;
@@ -154,21 +155,16 @@ struct Log {
 }
 
 impl Log {
-    fn note(&mut self, command: &Command, effect: &Effect, message: &crate::domain::message::Message) {
+    fn note(&mut self, command: &Command, effect: &Effect, message: &Message) {
         self.at = Some(command.at);
         match (&command.event, &command.record, effect) {
             (Event::Receipt { attempt_no, .. }, Record::Receipt(received), Effect::Receipt(disposition)) => {
                 self.receipts.push((received.clone(), command.message, *attempt_no, *disposition));
             }
             (Event::Send { attempt_no, result, .. }, Record::Send { started_at, http_status }, effect) => {
-                let Some(attempt) = message.attempt(*attempt_no) else { return };
                 let (word, failure) = match result {
                     SendResult::Accepted { provider_message_id, .. } => {
-                        self.provider_ids.push(ProviderId {
-                            account: attempt.account.clone(),
-                            provider_message_id: provider_message_id.clone(),
-                            attempt: message.id.attempt(*attempt_no),
-                        });
+                        self.note_provider_id(message, *attempt_no, provider_message_id);
                         ("accepted", None)
                     }
                     SendResult::Rejected { failure, .. } => ("rejected", Some(failure)),
@@ -176,35 +172,15 @@ impl Log {
                     SendResult::BreakerOpen { .. } if *effect == Effect::Ignored => return,
                     SendResult::BreakerOpen { .. } => ("breaker_open", None),
                 };
-                self.sends.push(PastSend {
-                    message: message.id,
-                    attempt_no: *attempt_no,
-                    try_no: attempt.tries,
-                    app: message.app.clone(),
-                    account: attempt.account.clone(),
-                    started_at: *started_at,
-                    ended_at: command.at,
-                    result: word.to_owned(),
-                    http_status: *http_status,
-                    error_code: failure.map(|f| f.code.clone()),
-                    error_class: failure.map(|f| f.class),
-                });
+                let code = failure.map(|f| f.code.clone());
+                let error = (code, failure.map(|f| f.class));
+                self.note_send(message, *attempt_no, word, (*started_at, command.at), *http_status, error);
             }
             (Event::LeaseRanOut { attempt_no, .. }, _, Effect::Done) => {
                 let Some(attempt) = message.attempt(*attempt_no) else { return };
-                self.sends.push(PastSend {
-                    message: message.id,
-                    attempt_no: *attempt_no,
-                    try_no: attempt.tries,
-                    app: message.app.clone(),
-                    account: attempt.account.clone(),
-                    started_at: attempt.in_flight_at.unwrap_or(command.at),
-                    ended_at: command.at,
-                    result: "lease_ran_out".to_owned(),
-                    http_status: None,
-                    error_code: attempt.error_code.clone(),
-                    error_class: attempt.error_class,
-                });
+                let times = (attempt.in_flight_at.unwrap_or(command.at), command.at);
+                let error = (attempt.error_code.clone(), attempt.error_class);
+                self.note_send(message, *attempt_no, "lease_ran_out", times, None, error);
             }
             (Event::Check { .. }, Record::ByApp { check_id, .. }, Effect::Checked(checked)) => {
                 self.checks.push(PastCheck {
@@ -217,6 +193,40 @@ impl Log {
             }
             _ => {}
         }
+    }
+
+    fn note_provider_id(&mut self, message: &Message, attempt_no: i16, provider_message_id: &str) {
+        let Some(attempt) = message.attempt(attempt_no) else { return };
+        self.provider_ids.push(ProviderId {
+            account: attempt.account.clone(),
+            provider_message_id: provider_message_id.to_owned(),
+            attempt: message.id.attempt(attempt_no),
+        });
+    }
+
+    fn note_send(
+        &mut self,
+        message: &Message,
+        attempt_no: i16,
+        result: &str,
+        (started_at, ended_at): (DateTime<Utc>, DateTime<Utc>),
+        http_status: Option<i16>,
+        (error_code, error_class): (Option<String>, Option<ErrorClass>),
+    ) {
+        let Some(attempt) = message.attempt(attempt_no) else { return };
+        self.sends.push(PastSend {
+            message: message.id,
+            attempt_no,
+            try_no: attempt.tries,
+            app: message.app.clone(),
+            account: attempt.account.clone(),
+            started_at,
+            ended_at,
+            result: result.to_owned(),
+            http_status,
+            error_code,
+            error_class,
+        });
     }
 
     async fn write(
