@@ -2,8 +2,8 @@
 //!
 //! A durable PostgreSQL of its own (fsync on, data on a disk), the whole service over real HTTP, and a load generator on
 //! threads of its own in the same process. So all three share the machine's cores, and what is measured is less than
-//! the service can do alone. Each figure that has a control arm is measured in turns with it, so that a noisy
-//! machine disturbs both.
+//! the service can do alone. Callbacks are measured in turns with their control, so that a noisy machine
+//! disturbs both; the control of the deadlines comes after them.
 //!
 //! `OTPOST_BENCH_SECONDS`: length of each measurement (10). `OTPOST_BENCH_DIR`: where the database goes (`/var/tmp`).
 //! A run of all of them writes `docs/benchmarks.md`.
