@@ -1,6 +1,10 @@
 -- Every growing table's primary key leads with `bucket` (or with `slot`, where the natural key is not a recipient's), so
 -- that the tables can be spread over shards without a change. No triggers, sequences or functions: every rule is in src/.
 -- All times are the database's.
+--
+-- Rows of `messages` and `attempts` are changed some times in their first minute (leased, accepted, sent, delivered), often
+-- together with their neighbours. With room in its page, a change that touches no index stays in the page and enters no
+-- index anew: hence their fillfactor.
 
 -- How far an attempt and a message have come. The order is the rule: a receipt can only raise it.
 create type delivery_state as enum ('accepted', 'sent', 'failed', 'delivered');
@@ -54,7 +58,8 @@ create table messages (
     constraint messages_settled_have_a_time check ((outcome = 'pending') = (settled_at is null)),
     constraint messages_settled_have_no_code check ((outcome = 'pending') = (code_sealed is not null)),
     constraint messages_verified_are_delivered check (outcome <> 'verified' or state = 'delivered')
-) with (fillfactor = 80);
+) with (fillfactor = 50, autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_threshold = 2000,
+        autovacuum_analyze_scale_factor = 0.05);
 comment on table messages is 'One one-time password for one recipient: what an app asked for.';
 comment on column messages.recipient is 'E.164. The only place where the full number stands.';
 comment on column messages.route is 'The steps it may take, frozen when it was accepted.';
@@ -111,8 +116,6 @@ create table attempts (
     currency              text           check (currency ~ '^[A-Z]{3}$'),
     -- Exactly one attempt with a number, so at most one replacement of the one before it, whatever the program does.
     primary key (bucket, message_id, attempt_no),
-    -- Each step of a route is taken once.
-    constraint attempts_take_a_step_once unique (bucket, message_id, step),
     constraint attempts_belong_to_a_message foreign key (bucket, message_id) references messages,
     constraint attempts_prices_have_a_currency check ((price_micros is null) = (currency is null)),
     constraint attempts_in_flight_are_leased
@@ -125,7 +128,8 @@ create table attempts (
     constraint attempts_failed_have_a_time check (state <> 'failed' or failed_at is not null),
     constraint attempts_delivered_have_a_time check ((state = 'delivered') = (coalesce(delivered_at, read_at) is not null)),
     constraint attempts_rejected_have_failed check (send_state <> 'rejected' or state >= 'failed')
-) with (fillfactor = 70);
+) with (fillfactor = 50, autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_threshold = 2000,
+        autovacuum_analyze_scale_factor = 0.05);
 comment on table attempts is 'One try to deliver a message: one channel, one provider account.';
 comment on column attempts.attempt_id is 'message_id with attempt_no in its last byte; what providers are given as our reference.';
 comment on column attempts.replace_at is 'Deadline for a delivery; kept after the timer ended.';

@@ -319,7 +319,6 @@ async fn the_schema_refuses_what_must_not_be() {
         let rest = "app, 1::smallint, 'sms', 'x', 'silent', planned_at, planned_at";
         let cases = [
             ("attempts_pkey", copy("", &format!("1::smallint, attempt_id, {rest}"))),
-            ("attempts_take_a_step_once", copy("", &format!("2::smallint, attempt_id, {}", rest.replace("1::", "step + 0::")))),
             ("attempts_attempt_no_check", copy("", &format!("0::smallint, attempt_id, {rest}"))),
             ("attempts_in_flight_are_leased", "update attempts set send_state = 'in_flight', due_at = null".into()),
             ("attempts_planned_are_due", "update attempts set send_state = 'planned', due_at = null".into()),
