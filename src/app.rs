@@ -22,13 +22,13 @@ use crate::services::account::{AccountPlan, Accounts};
 use crate::services::app_keys::AppKeys;
 use crate::services::apply_receipts::ApplyReceipts;
 use crate::services::dispatch::Dispatch;
-use crate::services::intake::Intake;
+use crate::services::intake::{self, Intake};
 use crate::services::ledger::{GROUP, Ledger};
 use crate::services::take_callback::TakeCallback;
 use crate::services::transitions::Transitions;
 use crate::services::watch::Watch;
 use crate::store::StoreError;
-use crate::store::database;
+use crate::store::database::{self, Plans};
 use crate::store::provider_ids::ProviderId;
 use crate::telemetry::Ticks;
 use crate::web::api::Api;
@@ -93,8 +93,10 @@ impl App {
     /// See [`BuildError`].
     pub async fn build(settings: &Settings, means: Means) -> Result<Self, BuildError> {
         let Means { database_url: url, code_keys: keys, clock, migrate } = means;
-        let api_pool = database::connect(&url, "otpost api", settings.database.connections).await?;
-        let work_pool = database::connect(&url, "otpost work", settings.database.ledger_connections).await?;
+        let api_pool = database::connect(&url, "otpost api", settings.database.connections, Plans::Search).await?;
+        let work_pool =
+            database::connect(&url, "otpost work", settings.database.ledger_connections, Plans::ByKey).await?;
+        let intake_pool = database::connect(&url, "otpost intake", intake::CONNECTIONS, Plans::ByKey).await?;
         if migrate {
             database::migrate(&work_pool).await?;
         }
@@ -134,7 +136,7 @@ impl App {
         });
         let ticks = Ticks::default();
         let api = web::Data::new(Api {
-            accept: accept(settings, &api_pool, &clock, &keys, wake_sender),
+            accept: accept(settings, &api_pool, Intake::start(&intake_pool), &clock, &keys, wake_sender),
             app_keys: AppKeys::new(api_pool.clone(), clock.clone()),
             pool: api_pool,
             clock: clock.clone(),
@@ -250,6 +252,7 @@ fn accounts(settings: &Settings) -> Accounts {
 fn accept(
     settings: &Settings,
     pool: &PgPool,
+    intake: Intake,
     clock: &Clock,
     keys: &CodeKeys,
     wake_sender: Arc<Notify>,
@@ -268,7 +271,7 @@ fn accept(
     });
     AcceptMessage {
         pool: pool.clone(),
-        intake: Intake::start(pool),
+        intake,
         clock: clock.clone(),
         keys: keys.clone(),
         purposes: purposes.collect(),

@@ -33,7 +33,7 @@ pub fn run(config: Option<&Path>, command: Command) -> Result<ExitCode> {
     let settings = ground::settings(config)?;
     let database = ground::Database::join(&settings)?;
     ground::runtime()?.block_on(async {
-        let pool = database::connect(&database.url, "otpost keys", 1).await?;
+        let pool = database::connect(&database.url, "otpost keys", 1, database::Plans::Search).await?;
         database::migrate(&pool).await?;
         let clock = Clock::live(&pool).await?;
         match command {

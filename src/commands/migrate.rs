@@ -12,7 +12,7 @@ pub fn run(config: Option<&Path>) -> Result<ExitCode> {
     let settings = ground::settings(config)?;
     let database = ground::Database::join(&settings)?;
     ground::runtime()?.block_on(async {
-        let pool = database::connect(&database.url, "otpost migrate", 1).await?;
+        let pool = database::connect(&database.url, "otpost migrate", 1, database::Plans::Search).await?;
         database::migrate(&pool).await?;
         anyhow::Ok(())
     })?;

@@ -19,6 +19,8 @@ const GROUP: usize = 128;
 const QUEUE: usize = 4096;
 /// While one commits, the other collects.
 const WORKERS: usize = 2;
+/// One for each worker of each queue.
+pub const CONNECTIONS: u32 = 2 * WORKERS as u32;
 
 #[derive(Clone)]
 pub struct Intake {

@@ -21,11 +21,38 @@ const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(2);
 /// A connection that idled longer is asked whether it still lives before it is used.
 const PING_AFTER: Duration = Duration::from_secs(1);
 
+/// How the server is to plan the statements of a pool.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Plans {
+    /// Anew for each set of parameters where that pays: for lists and searches.
+    Search,
+    /// Once, and always through the indexes: for statements that find their rows by key, however many. Left to itself
+    /// the server plans these anew each time, which is more work than to run them, and a plan made while a table was
+    /// empty would read all of it later.
+    ByKey,
+}
+
+impl Plans {
+    const BY_KEY: [(&str, &str); 4] = [
+        ("plan_cache_mode", "force_generic_plan"),
+        ("enable_seqscan", "off"),
+        ("enable_hashjoin", "off"),
+        ("enable_mergejoin", "off"),
+    ];
+
+    fn settings(self) -> &'static [(&'static str, &'static str)] {
+        match self {
+            Self::Search => &[],
+            Self::ByKey => &Self::BY_KEY,
+        }
+    }
+}
+
 /// Connects. The server's own guards (time limits) are set on every connection.
 ///
 /// # Errors
 /// When the URL is malformed or nobody answers there.
-pub async fn connect(url: &str, name: &'static str, max_connections: u32) -> Result<PgPool, StoreError> {
+pub async fn connect(url: &str, name: &'static str, max_connections: u32, plans: Plans) -> Result<PgPool, StoreError> {
     let ms = |d: Duration| format!("{}ms", d.as_millis());
     let options = url
         .parse::<PgConnectOptions>()?
@@ -36,6 +63,7 @@ pub async fn connect(url: &str, name: &'static str, max_connections: u32) -> Res
             ("idle_in_transaction_session_timeout", ms(IDLE_IN_TRANSACTION_TIMEOUT)),
             ("timezone", "UTC".to_owned()),
         ])
+        .options(plans.settings().iter().copied())
         .log_statements(log::LevelFilter::Off)
         .log_slow_statements(log::LevelFilter::Off, Duration::MAX);
     // The pool would only say that it waited; the first connection by itself says what is wrong.
