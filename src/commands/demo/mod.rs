@@ -98,7 +98,10 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     let means = ground::means(&settings, &database, true)?;
     let runtime = ground::runtime()?;
     let code = runtime.block_on(async {
-        let app = App::build(&settings, means).await?;
+        let app = App::build(&settings, means).await.with_context(|| {
+            let dir = settings.data_dir.display();
+            format!("cannot use the demo's folder {dir}: remove it when another version made it, or name another with --data-dir")
+        })?;
         let api_key = new_key(&app).await?;
         let running = app.start(listener, Loops::Run)?;
         let papers = Papers {
