@@ -76,13 +76,14 @@ impl CodeKeys {
     /// # Errors
     /// When there is none, or two share an id.
     pub fn new(keys: Vec<CodeKey>) -> Result<Self, CodeKeysError> {
-        let first = keys.first().ok_or(CodeKeysError::None)?.id;
+        if keys.is_empty() {
+            return Err(CodeKeysError::None);
+        }
         for (i, key) in keys.iter().enumerate() {
             if keys[..i].iter().any(|other| other.id == key.id) {
                 return Err(CodeKeysError::SameId(key.id));
             }
         }
-        debug_assert_eq!(keys[0].id, first);
         Ok(Self(keys))
     }
 
