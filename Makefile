@@ -8,7 +8,7 @@ postgres = bin=$$(scripts/postgres.sh) && export OTPOST_PG_BIN="$$bin"
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
 
-demo: ## everything on this machine: service, database, simulated providers, dashboard
+demo: ## everything on this machine: service, database, simulated providers
 	@$(postgres) && cargo run --release -- demo
 
 test: ## all tests, on a throwaway PostgreSQL
