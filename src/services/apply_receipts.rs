@@ -10,7 +10,6 @@ use crate::store::provider_ids;
 use crate::store::receipts::{self, ReceivedReceipt};
 use sqlx::PgPool;
 use std::collections::HashMap;
-use std::sync::Arc;
 
 #[derive(Clone)]
 pub struct ApplyReceipts {
@@ -31,7 +30,7 @@ impl ApplyReceipts {
         if waiting.is_empty() {
             return Ok(dispositions);
         }
-        receipts::insert_unmatched(&self.pool, &waiting).await.map_err(store)?;
+        receipts::insert_unmatched(&self.pool, &waiting).await?;
         // The id may have landed between our look and our writing it down. The other side writes first and looks
         // second too, so at least one of the two sees both.
         let mut again = self.match_waiting(waiting).await?.into_iter();
@@ -54,13 +53,13 @@ impl ApplyReceipts {
             .map(|(r, _)| r)
             .collect();
         if !matched.is_empty() {
-            receipts::delete_unmatched(&self.pool, &matched).await.map_err(store)?;
+            receipts::delete_unmatched(&self.pool, &matched).await?;
         }
         Ok(dispositions)
     }
 
     async fn apply(&self, receipts: &[ReceivedReceipt]) -> Result<Vec<Disposition>, LedgerError> {
-        let known = self.look_up(receipts).await.map_err(store)?;
+        let known = self.look_up(receipts).await?;
         let mut dispositions = vec![Disposition::Unmatched; receipts.len()];
         let mut commands = Vec::with_capacity(receipts.len());
         let mut places = Vec::with_capacity(receipts.len());
@@ -104,8 +103,4 @@ impl ApplyReceipts {
         }
         Ok(known)
     }
-}
-
-fn store(error: StoreError) -> LedgerError {
-    LedgerError::Store(Arc::new(error))
 }

@@ -104,7 +104,7 @@ async fn work<Item: Clone, Answer, F>(
             }
             // The database is away, the same for all of them; or there is only this one.
             Err(error) if jobs.len() == 1 || matches!(error, StoreError::Unavailable(_)) => {
-                let error = LedgerError::Store(Arc::new(error));
+                let error = LedgerError::from(error);
                 for job in jobs {
                     let _ = job.answer.send(Err(error.clone()));
                 }
@@ -113,7 +113,7 @@ async fn work<Item: Clone, Answer, F>(
             Err(_) => {
                 for Job { item, answer } in jobs {
                     let result = write(vec![item]).await.map(|mut one| one.pop());
-                    let result = result.map_err(|error| LedgerError::Store(Arc::new(error)));
+                    let result = result.map_err(LedgerError::from);
                     let _ = answer.send(result.and_then(|one| one.ok_or(LedgerError::Busy)));
                 }
             }

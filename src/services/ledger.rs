@@ -42,6 +42,12 @@ pub enum LedgerError {
     Store(#[source] Arc<StoreError>),
 }
 
+impl From<StoreError> for LedgerError {
+    fn from(error: StoreError) -> Self {
+        Self::Store(Arc::new(error))
+    }
+}
+
 impl Ledger {
     /// Starts `workers` tasks, each with a connection of the pool while it works; `group`: usually [`GROUP`]. `landed`
     /// is told which ids of providers became known.
@@ -135,7 +141,7 @@ async fn work(
             }
             // The database is away: the same for all of them.
             Err(error @ StoreError::Unavailable(_)) => {
-                let error = LedgerError::Store(Arc::new(error));
+                let error = LedgerError::from(error);
                 for job in jobs {
                     let _ = job.answer.send(Err(error.clone()));
                 }
@@ -150,7 +156,7 @@ async fn work(
                         }
                         Err(error) => {
                             tracing::error!(error = %crate::telemetry::chain(&error), "a change was refused");
-                            Err(LedgerError::Store(Arc::new(error)))
+                            Err(error.into())
                         }
                     };
                     let _ = job.answer.send(result);

@@ -53,8 +53,7 @@ pub async fn abandoned_sends(
 /// # Errors
 /// When the database is away; they are found again.
 pub async fn interrupted_matches(apply: &ApplyReceipts) -> Result<usize, LedgerError> {
-    let matchable = receipts::matchable(&apply.pool, ROUND).await;
-    let matchable = matchable.map_err(|error| LedgerError::Store(std::sync::Arc::new(error)))?;
+    let matchable = receipts::matchable(&apply.pool, ROUND).await?;
     let found = matchable.len();
     if found > 0 {
         apply.match_waiting(matchable).await?;

@@ -13,7 +13,6 @@ use crate::services::randomness;
 use crate::store::dead_letters::{self, DeadLetter};
 use crate::store::receipts::ReceivedReceipt;
 use sqlx::PgPool;
-use std::sync::Arc;
 use uuid::Uuid;
 
 #[derive(Clone)]
@@ -103,7 +102,7 @@ impl TakeCallback {
             );
             let letter = self.letter(account, callback_id, attempt_id, reason, body, now);
             let kept = dead_letters::insert(&self.pool, &letter).await;
-            kept.map_err(|error| NotTaken::NotDurable(LedgerError::Store(Arc::new(error))))?;
+            kept.map_err(|error| NotTaken::NotDurable(error.into()))?;
         }
         if !receipts.is_empty() {
             let received = |receipt| ReceivedReceipt {

@@ -66,6 +66,14 @@ impl Problem {
         Self::Field { field: field.into(), reason: reason.into() }
     }
 
+    /// Whether the same request may work later.
+    fn of_store(error: &StoreError) -> Self {
+        match error {
+            StoreError::Unavailable(_) => Self::Unavailable,
+            StoreError::Refused { .. } | StoreError::Corrupt { .. } => Self::Internal,
+        }
+    }
+
     fn kind(&self) -> (&'static str, &'static str, StatusCode) {
         match self {
             Self::Field { .. } => ("invalid-field", "A field is not valid", StatusCode::UNPROCESSABLE_ENTITY),
@@ -124,10 +132,7 @@ impl ResponseError for Problem {
 impl From<StoreError> for Problem {
     fn from(error: StoreError) -> Self {
         tracing::error!(error = %telemetry::chain(&error), "a request failed at the database");
-        match error {
-            StoreError::Unavailable(_) => Self::Unavailable,
-            StoreError::Refused { .. } | StoreError::Corrupt { .. } => Self::Internal,
-        }
+        Self::of_store(&error)
     }
 }
 
@@ -136,10 +141,7 @@ impl From<LedgerError> for Problem {
         tracing::error!(error = %telemetry::chain(&error), "a request could not be written");
         match error {
             LedgerError::Busy => Self::Unavailable,
-            LedgerError::Store(error) => match *error {
-                StoreError::Unavailable(_) => Self::Unavailable,
-                StoreError::Refused { .. } | StoreError::Corrupt { .. } => Self::Internal,
-            },
+            LedgerError::Store(error) => Self::of_store(&error),
         }
     }
 }
