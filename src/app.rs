@@ -24,6 +24,7 @@ use crate::services::apply_receipts::ApplyReceipts;
 use crate::services::dispatch::Dispatch;
 use crate::services::intake::{self, Intake};
 use crate::services::ledger::{GROUP, Ledger};
+use crate::services::seen::Seen;
 use crate::services::take_callback::TakeCallback;
 use crate::services::transitions::Transitions;
 use crate::services::watch::Watch;
@@ -122,6 +123,7 @@ impl App {
             keys: keys.clone(),
             accounts: accounts.clone(),
             apply,
+            seen: Seen::default(),
         };
         let dispatch = Arc::new(Dispatch {
             transitions: transitions.clone(),
@@ -131,7 +133,6 @@ impl App {
             accounts: accounts.clone(),
             text: settings.text.clone(),
             lease: TimeDelta::from_std(settings.sending.lease).unwrap_or(TimeDelta::seconds(20)),
-            public_url: settings.server.public_url.clone(),
             stopped: tokio::sync::Mutex::new(false),
         });
         let ticks = Ticks::default();
@@ -240,6 +241,7 @@ fn accounts(settings: &Settings) -> Accounts {
         provider_name: account.provider.name(),
         provider: account.provider.build(),
         template: account.template.clone(),
+        callback_url: format!("{}/webhooks/{name}", settings.server.public_url),
         per_second: account.per_second,
         concurrency: account.concurrency,
         breaker_failures: sending.breaker_failures,
@@ -259,7 +261,7 @@ fn accept(
 ) -> AcceptMessage {
     let steps = settings.route.steps.iter().filter_map(|name| {
         let channel = settings.accounts.get(name)?.channel;
-        Some(Step { channel, account: name.clone() })
+        Some(Step::new(channel, name))
     });
     let purposes = settings.purposes.iter().map(|(name, p)| {
         let defaults = PurposeDefaults {

@@ -32,7 +32,7 @@ pub async fn armed(
     let keys = code_keys();
     let at = now(pool).await?;
     let code = Code::parse("012345").expect("six digits");
-    let step = |channel, account: &str| Step { channel, account: account.to_owned() };
+    let step = |channel, account: &str| Step::new(channel, account);
     let steps = vec![step(Channel::Whatsapp, "meta-main"), step(Channel::Sms, "ycloud-sms")];
     let route = serde_json::to_value(Route::new(steps, 30, 300, "the configured route")?)?;
     let mut all = Vec::with_capacity(count);

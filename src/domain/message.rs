@@ -6,7 +6,7 @@ use crate::domain::attempt::{Attempt, Reason, SendState, State, Timer, Why};
 use crate::domain::channel::Channel;
 use crate::domain::code_keys::CodeAtRest;
 use crate::domain::ids::MessageId;
-use crate::domain::route::{MIN_LIFE_S, Route};
+use crate::domain::route::{MIN_LIFE_S, Route, StandIn};
 use crate::domain::words::words;
 
 /// How the message ended for the person, beside how far it was delivered.
@@ -88,6 +88,7 @@ impl Message {
         &mut self,
         reason: Reason,
         channel: Option<Channel>,
+        stand_in: StandIn,
         now: DateTime<Utc>,
     ) -> Result<(), Why> {
         if let Some(why) = self.outcome.why() {
@@ -104,14 +105,17 @@ impl Message {
             return Err(Why::TooLate);
         }
         let last = self.last();
-        let Some((index, step)) = self.route.next_after(last.step, channel) else { return Err(Why::RouteEnd) };
+        let Some((index, step)) = self.route.next_after(last.step, channel, stand_in) else {
+            return Err(Why::RouteEnd);
+        };
         let next = Attempt::planned(last.attempt_no + 1, index, step.channel, &step.account, reason, now);
         self.attempts.push(next);
         Ok(())
     }
 
-    pub(super) fn has_step_behind(&self, attempt_no: i16) -> bool {
-        self.attempt(attempt_no).is_some_and(|a| self.route.next_after(a.step, None).is_some())
+    /// Whether a step is left for when nobody answers ([`StandIn::MayNot`]), or for when the account cannot do it.
+    pub(super) fn has_step_behind(&self, attempt_no: i16, stand_in: StandIn) -> bool {
+        self.attempt(attempt_no).is_some_and(|a| self.route.next_after(a.step, None, stand_in).is_some())
     }
 
     /// Ends the message for the person: nothing is sent any more, no timer runs, the code cannot be read again.

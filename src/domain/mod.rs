@@ -12,6 +12,8 @@ pub mod text;
 pub mod receipt;
 pub mod route;
 pub mod attempt;
+pub mod health;
+pub mod memory;
 pub mod message;
 pub mod event;
 pub mod step;

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::str::FromStr;
 
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
 /// Millionths of a currency unit, and the unit's ISO 4217 code. Written `0.04 USD`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Price {
@@ -41,6 +43,18 @@ impl fmt::Display for Price {
         let decimals = format!("{:06}", self.micros % 1_000_000);
         let decimals = decimals.trim_end_matches('0');
         write!(f, "{}.{decimals:0<2} {}", self.micros / 1_000_000, self.currency)
+    }
+}
+
+impl Serialize for Price {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Price {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
     }
 }
 

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::domain::channel::Channel;
+use crate::domain::price::Price;
 
 /// Shortest and longest `replace_after`, in seconds.
 pub const REPLACE_AFTER_S: std::ops::RangeInclusive<i16> = 15..=60;
@@ -21,6 +22,46 @@ pub const MIN_LIFE_S: i64 = 45;
 pub struct Step {
     pub channel: Channel,
     pub account: String,
+    /// It stands in for the step before it when that one's account could not do it (an open breaker, a refusal, an error
+    /// of the provider). A person's silence or unreachability passes it by: another account would not help.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub standby: bool,
+    /// What the account charges for the recipient's country, when it is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub price: Option<Price>,
+}
+
+impl Step {
+    pub fn new(channel: Channel, account: impl Into<String>) -> Self {
+        Self { channel, account: account.into(), standby: false, price: None }
+    }
+}
+
+fn is_false(flag: &bool) -> bool {
+    !flag
+}
+
+/// Where the person reads the code: it decides what autofill looks for at the end of an SMS, and which of a WhatsApp
+/// template's buttons can work.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Platform {
+    Web,
+    Android,
+    Ios,
+}
+
+impl std::str::FromStr for Platform {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Self, ()> {
+        match text {
+            "web" => Ok(Self::Web),
+            "android" => Ok(Self::Android),
+            "ios" => Ok(Self::Ios),
+            _ => Err(()),
+        }
+    }
 }
 
 /// Never empty: [`Route::new`] sees to it.
@@ -31,6 +72,20 @@ pub struct Route {
     pub replace_after_s: i16,
     /// Which rule chose it, in words that the timeline shows.
     pub why: String,
+    /// Language of the texts: a tag such as `pt-BR`. Empty: the account's or the settings' default.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub language: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub platform: Option<Platform>,
+}
+
+/// Whether a standby may take over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StandIn {
+    /// It was the account's fault, or the person asked for another message.
+    May,
+    /// Nobody answered, or the person cannot be reached on this channel.
+    MayNot,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -65,7 +120,7 @@ impl Route {
         if valid_for_s < i32::from(replace_after_s) + LIFE_AFTER_REPLACEMENT_S {
             return Err(RouteError::ValidTooShort);
         }
-        Ok(Self { steps, replace_after_s, why: why.into() })
+        Ok(Self { steps, replace_after_s, why: why.into(), language: String::new(), platform: None })
     }
 
     pub fn step(&self, index: i16) -> Option<&Step> {
@@ -76,11 +131,12 @@ impl Route {
         &self.steps
     }
 
-    /// The first step after `index`, on `channel` when one is named.
-    pub fn next_after(&self, index: i16, channel: Option<Channel>) -> Option<(i16, &Step)> {
+    /// The first step after `index`, on `channel` when one is named, and a standby only when one may stand in.
+    pub fn next_after(&self, index: i16, channel: Option<Channel>, stand_in: StandIn) -> Option<(i16, &Step)> {
         let from = usize::try_from(index).ok()? + 1;
-        let found =
-            self.steps.iter().enumerate().skip(from).find(|(_, step)| channel.is_none_or(|c| c == step.channel));
+        let fits =
+            |step: &Step| channel.is_none_or(|c| c == step.channel) && (stand_in == StandIn::May || !step.standby);
+        let found = self.steps.iter().enumerate().skip(from).find(|(_, step)| fits(step));
         found.and_then(|(i, step)| Some((i16::try_from(i).ok()?, step)))
     }
 }

@@ -13,7 +13,7 @@ use crate::domain::event::{Checked, Effect, Event, OnUnknown, Refusal, SendResul
 use crate::domain::message::{Message, Outcome};
 use crate::domain::price::Price;
 use crate::domain::receipt::{DeliveryReceipt, Disposition, ErrorClass, Failure, Status};
-use crate::domain::route::MIN_LIFE_S;
+use crate::domain::route::{MIN_LIFE_S, StandIn};
 
 /// How often an attempt with a step behind it is tried when the provider certainly did not take it.
 pub const MAX_TRIES: i16 = 3;
@@ -59,7 +59,9 @@ fn take_lease(
     now: DateTime<Utc>,
 ) -> Effect {
     let live = message.is_live(now);
-    let replace_after_s = message.has_step_behind(attempt_no).then_some(message.route.replace_after_s);
+    let is_waited_for = message.has_step_behind(attempt_no, StandIn::MayNot);
+    let replace_after_s = is_waited_for.then_some(message.route.replace_after_s);
+    let agreed = message.attempt(attempt_no).and_then(|a| message.route.step(a.step)?.price.clone());
     let is_last = message.last().attempt_no == attempt_no;
     let Some(attempt) = message.attempt_mut(attempt_no) else { return Effect::Ignored };
     let sendable = matches!(attempt.send_state, SendState::Planned | SendState::Unknown);
@@ -71,7 +73,7 @@ fn take_lease(
     attempt.lease = Some(lease);
     attempt.tries += 1;
     attempt.in_flight_at.get_or_insert(now);
-    attempt.price = price.cloned();
+    attempt.price = agreed.or_else(|| price.cloned());
     if let Some(seconds) = replace_after_s.filter(|_| is_last && attempt.timer == Timer::None) {
         attempt.arm(now, seconds);
     }
@@ -88,7 +90,7 @@ fn finish_send(
     let replace_after_s = message.route.replace_after_s;
     let live = message.is_live(now);
     let expires_at = message.expires_at;
-    let has_step_behind = message.has_step_behind(attempt_no);
+    let has_step_behind = message.has_step_behind(attempt_no, StandIn::May);
     let is_last = message.last().attempt_no == attempt_no;
     let Some(attempt) = message.attempt_mut(attempt_no) else { return Effect::Ignored };
     if !is_current {
@@ -147,8 +149,8 @@ fn finish_send(
                 attempt.due_at = later;
             } else {
                 attempt.send_state = SendState::Rejected;
-                attempt.fail(now, None, &Failure::new("breaker_open", ErrorClass::Retryable));
-                replace_failed(message, attempt_no, false, now);
+                attempt.fail(now, None, &breaker_open());
+                replace_failed(message, attempt_no, Some(&breaker_open()), now);
             }
         }
         SendResult::Rejected { failure, pause } => {
@@ -160,6 +162,8 @@ fn finish_send(
             let again_at = pause.map(|pause| now + pause);
             let (max_tries, end) = match attempt.replace_at {
                 Some(deadline) if has_step_behind => (MAX_TRIES, deadline.min(expires_at)),
+                // Only a standby is behind it.
+                None if has_step_behind => (MAX_TRIES, expires_at),
                 _ => (MAX_TRIES_ON_LAST_STEP, expires_at),
             };
             let again_at = again_at.filter(|&at| live && is_last && attempt.tries < max_tries && at < end);
@@ -169,11 +173,15 @@ fn finish_send(
             } else {
                 attempt.send_state = SendState::Rejected;
                 attempt.fail(now, None, failure);
-                replace_failed(message, attempt_no, failure.number_is_bad, now);
+                replace_failed(message, attempt_no, Some(failure), now);
             }
         }
     }
     Effect::Done
+}
+
+fn breaker_open() -> Failure {
+    Failure::new("breaker_open", ErrorClass::Retryable)
 }
 
 fn take_receipt(message: &mut Message, attempt_no: i16, receipt: &DeliveryReceipt, now: DateTime<Utc>) -> Effect {
@@ -207,8 +215,7 @@ fn take_receipt(message: &mut Message, attempt_no: i16, receipt: &DeliveryReceip
     if after == State::Delivered && before != State::Delivered {
         note_delivery(message, attempt_no, now);
     } else if after == State::Failed && before != State::Failed {
-        let number_is_bad = receipt.failure.as_ref().is_some_and(|f| f.number_is_bad);
-        replace_failed(message, attempt_no, number_is_bad, now);
+        replace_failed(message, attempt_no, receipt.failure.as_ref(), now);
     }
     Effect::Receipt(disposition)
 }
@@ -222,19 +229,30 @@ fn note_delivery(message: &mut Message, attempt_no: i16, now: DateTime<Utc>) {
 }
 
 /// A failure issues the next attempt at once, when this one is the last and there is a reason to.
-fn replace_failed(message: &mut Message, attempt_no: i16, number_is_bad: bool, now: DateTime<Utc>) {
-    replace(message, attempt_no, Reason::Failed, number_is_bad, now);
+fn replace_failed(message: &mut Message, attempt_no: i16, failure: Option<&Failure>, now: DateTime<Utc>) {
+    replace(message, attempt_no, Reason::Failed, failure, now);
     if let Some(attempt) = message.attempt_mut(attempt_no) {
         attempt.disarm(Why::Failed, now);
     }
 }
 
 /// Exactly one replacement per attempt: only the last attempt of a message can have one issued.
-fn replace(message: &mut Message, attempt_no: i16, reason: Reason, number_is_bad: bool, now: DateTime<Utc>) -> bool {
+fn replace(
+    message: &mut Message,
+    attempt_no: i16,
+    reason: Reason,
+    failure: Option<&Failure>,
+    now: DateTime<Utc>,
+) -> bool {
     if message.last().attempt_no != attempt_no {
         return false;
     }
-    let planned = if number_is_bad { Err(Why::NumberIsBad) } else { message.plan_next(reason, None, now) };
+    let stand_in = match failure.map(|f| f.class) {
+        Some(ErrorClass::Retryable | ErrorClass::RateLimited | ErrorClass::ConfigError) => StandIn::May,
+        Some(ErrorClass::RecipientUnreachable | ErrorClass::Expired) | None => StandIn::MayNot,
+    };
+    let number_is_bad = failure.is_some_and(|f| f.number_is_bad);
+    let planned = if number_is_bad { Err(Why::NumberIsBad) } else { message.plan_next(reason, None, stand_in, now) };
     let Some(attempt) = message.attempt_mut(attempt_no) else { return false };
     attempt.not_replaced = planned.err();
     planned.is_ok()
@@ -245,7 +263,7 @@ fn pass_deadline(message: &mut Message, attempt_no: i16, now: DateTime<Utc>) -> 
     if !message.attempt(attempt_no).is_some_and(passed) {
         return Effect::Ignored;
     }
-    let replaced = replace(message, attempt_no, Reason::Silent, false, now);
+    let replaced = replace(message, attempt_no, Reason::Silent, None, now);
     let Some(attempt) = message.attempt_mut(attempt_no) else { return Effect::Ignored };
     // Still waiting to be tried again: its turn is over.
     attempt.withdraw(attempt.not_replaced.unwrap_or(Why::Replaced), now);
@@ -296,7 +314,7 @@ fn resend(message: &mut Message, channel: Option<Channel>, now: DateTime<Utc>) -
     if message.last().not_replaced == Some(Why::NumberIsBad) {
         return Effect::Refused(Refusal::NotPlanned(Why::NumberIsBad));
     }
-    if let Err(why) = message.plan_next(Reason::Requested, channel, now) {
+    if let Err(why) = message.plan_next(Reason::Requested, channel, StandIn::May, now) {
         return Effect::Refused(Refusal::NotPlanned(why));
     }
     if let Some(attempt) = message.attempt_mut(last) {

@@ -16,7 +16,7 @@ use tracing::field::Empty;
 use zeroize::Zeroizing;
 
 use crate::domain::secret::Secret;
-use crate::providers::Call;
+use crate::providers::{Call, Method};
 
 /// The whole of a call must stay under this: leases and replacement deadlines are made for it.
 pub const MAX_TOTAL_TIMEOUT: Duration = Duration::from_secs(15);
@@ -129,7 +129,7 @@ impl Client {
         Ok(Self { http, max_reply_bytes: settings.max_reply_bytes })
     }
 
-    /// One POST. `provider` and `account` are for the span only. Dropping the future leaves it open whether the request
+    /// One request. `provider` and `account` are for the span only. Dropping the future leaves it open whether the request
     /// was written.
     #[tracing::instrument(
         name = "provider.call",
@@ -144,7 +144,11 @@ impl Client {
                 span.record("host", url.host_str());
                 let body =
                     OneWrite { bytes: Some(Bytes::from_owner(call.body)), handed_over: Arc::clone(&handed_over) };
-                let request = self.http.post(url).headers(headers).body(reqwest::Body::wrap(body));
+                let request = match call.method {
+                    Method::Get => self.http.get(url),
+                    Method::Post => self.http.post(url).body(reqwest::Body::wrap(body)),
+                };
+                let request = request.headers(headers);
                 match request.send().await {
                     Ok(response) => self.read(response).await,
                     Err(error) => not_answered(&error, handed_over.get().is_some()),

@@ -9,6 +9,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
 use chrono::DateTime;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -21,7 +23,7 @@ use crate::domain::code::Code;
 use crate::domain::ids::{AttemptId, Bucket, MessageId};
 use crate::domain::phone::Phone;
 use crate::domain::receipt::{Failure, Status};
-use crate::providers::{Outbound, Provider, Reply, Retry, SendOutcome, Template, Verified};
+use crate::providers::{Method, Outbound, Provider, Question, Reply, Retry, SendOutcome, Template, Verified, query};
 
 #[derive(Deserialize)]
 pub struct Manifest {
@@ -34,12 +36,43 @@ pub struct Fixture {
     pub file: String,
     pub kind: String,
     pub adapters: Vec<String>,
+    /// Of a request, or of a question.
     path: Option<String>,
     #[serde(default)]
     pub status: u16,
     retry_after_s: Option<u64>,
     #[serde(default)]
     expect: Value,
+    /// What is sent, where it is not the usual.
+    #[serde(default)]
+    message: Message,
+    /// The provider gives no time with these statuses.
+    #[serde(default)]
+    timeless: bool,
+}
+
+/// What a request fixture sends.
+#[derive(Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct Message {
+    to: String,
+    code: String,
+    text: String,
+    /// As it stands in the fixture.
+    attempt: Option<String>,
+    life_s: u32,
+}
+
+impl Default for Message {
+    fn default() -> Self {
+        Self {
+            to: "+447700900123".to_owned(),
+            code: "493817".to_owned(),
+            text: "493817 is your Example code. It expires in 5 minutes.".to_owned(),
+            attempt: None,
+            life_s: 300,
+        }
+    }
 }
 
 impl Case {
@@ -76,6 +109,7 @@ impl Case {
                     "request" => self.check_request(fixture, &*adapter, &mut runs),
                     "answer" => self.check_answer(fixture, &*adapter, &mut runs),
                     "callback" => self.check_callback(fixture, &*adapter, &mut runs),
+                    "told" => self.check_told(fixture, &*adapter, &mut runs),
                     other => panic!("{other}"),
                 }
             }
@@ -92,8 +126,8 @@ impl Case {
     fn every_file_is_listed(&self, manifest: &Manifest) {
         let listed: BTreeSet<&str> = manifest.fixtures.iter().map(|f| f.file.as_str()).collect();
         let mut found = BTreeSet::new();
-        for kind in ["requests", "answers", "callbacks"] {
-            for file in std::fs::read_dir(self.folder().join(kind)).unwrap() {
+        for kind in ["requests", "answers", "callbacks", "told"] {
+            for file in std::fs::read_dir(self.folder().join(kind)).into_iter().flatten() {
                 found.insert(format!("{kind}/{}", file.unwrap().file_name().to_str().unwrap()));
             }
         }
@@ -101,30 +135,67 @@ impl Case {
     }
 
     fn check_request(&self, fixture: &Fixture, adapter: &dyn Provider, runs: &mut Runs) {
-        let text = "493817 is your Example code. It expires in 5 minutes.";
         let sms = fixture.file.contains("sms");
-        let attempt_id = our_id(if sms { "att_01K4T9R1KD6V" } else { "att_01K4T9Q3M7Y2" });
+        let named = fixture.message.attempt.as_deref();
+        let attempt_id = our_id(named.unwrap_or(if sms { "att_01K4T9R1KD6V" } else { "att_01K4T9Q3M7Y2" }));
         let call = adapter.call(&Outbound {
             attempt_id,
-            to: &Phone::from_stored("+447700900123", "GB", 2).unwrap(),
-            code: &Code::parse("493817").unwrap(),
-            text,
+            to: &Phone::from_stored(&fixture.message.to, "GB", 2).unwrap(),
+            code: &Code::parse(&fixture.message.code).unwrap(),
+            text: &fixture.message.text,
             template: &Template { name: self.template.0.to_owned(), language: self.template.1.to_owned() },
-            callback_url: "https://otp.example.org/webhooks/main",
+            callback_url: CALLBACK_URL,
+            life_s: fixture.message.life_s,
         });
         let url = format!("https://provider.test{}", fixture.path.as_deref().unwrap());
-        assert_eq!((call.url.as_str(), call.content_type), (url.as_str(), "application/json"), "{}", fixture.file);
-        assert!(call.headers.iter().any(|(_, v)| v.expose().ends_with('k')), "{} has no key", fixture.file);
+        assert_eq!((call.method, call.url.as_str()), (Method::Post, url.as_str()), "{}", fixture.file);
+        assert!(call.headers.iter().any(|(_, v)| shows_key(v.expose())), "{} has no key", fixture.file);
+        if fixture.file.ends_with(".txt") {
+            assert_eq!(call.content_type, "application/x-www-form-urlencoded", "{}", fixture.file);
+            assert_eq!(form(&String::from_utf8(call.body.to_vec()).unwrap()), form(&self.text(&fixture.file)));
+            runs.requests += 1;
+            return;
+        }
+        assert_eq!(call.content_type, "application/json", "{}", fixture.file);
         let body: Value = serde_json::from_slice(&call.body).unwrap();
         let mut expected: Value = self.json(&fixture.file);
         if expected["status_callback_url"] == "$CALLBACK_URL" {
             let given = body["status_callback_url"].as_str().unwrap();
-            let start = format!("https://otp.example.org/webhooks/main?attempt={attempt_id}&token=");
+            let start = format!("{CALLBACK_URL}?attempt={attempt_id}&token=");
             assert!(given.starts_with(&start) && given.len() == start.len() + 64, "{given}");
             expected["status_callback_url"] = Value::from(given);
         }
         assert_eq!(body, expected, "{}", fixture.file);
         runs.requests += 1;
+    }
+
+    /// The answer to a question about the only message that is expected.
+    fn check_told(&self, fixture: &Fixture, adapter: &dyn Provider, runs: &mut Runs) {
+        let expect = &fixture.expect;
+        let attempt_id = our_id("att_01K4T9Q3M7Y2");
+        let about = Question {
+            attempt_id,
+            provider_message_id: expect["id"].as_str().unwrap(),
+            ask_by: expect["ask_by"].as_str(),
+        };
+        let question = adapter.question(&about).unwrap();
+        let url = format!("https://provider.test{}", fixture.path.as_deref().unwrap());
+        assert_eq!((question.method, question.url.as_str()), (Method::Get, url.as_str()), "{}", fixture.file);
+        assert!(question.headers.iter().any(|(_, v)| shows_key(v.expose())), "{} has no key", fixture.file);
+        let body = self.text(&fixture.file);
+        let reply = Reply { status: fixture.status, retry_after: None, body: body.as_bytes() };
+        let receipts = adapter.told(&about, &reply).unwrap().receipts;
+        // The last one counts, as with callbacks.
+        let last = receipts.iter().max_by_key(|receipt| receipt.status);
+        let at = format!("{} {}: {receipts:?}", self.name, fixture.file);
+        assert_eq!(last.map(|r| r.status.as_str()), expect["state"].as_str(), "{at}");
+        assert!(receipts.iter().all(|r| r.attempt_id == Some(attempt_id)), "{at}");
+        let failure = last.and_then(|r| r.failure.as_ref());
+        assert_eq!(failure.map(|f| f.class.as_str()), expect["class"].as_str(), "{at}");
+        if let Some(code) = expect["code"].as_str() {
+            assert_eq!(failure.unwrap().code, code, "{at}");
+        }
+        runs.told += 1;
     }
 
     fn check_answer(&self, fixture: &Fixture, adapter: &dyn Provider, runs: &mut Runs) {
@@ -135,9 +206,10 @@ impl Case {
         let at = format!("{} {}: {outcome:?}", self.name, fixture.file);
         match expect["state"].as_str() {
             Some("accepted") => {
-                let SendOutcome::Accepted { provider_message_id, held } = outcome else { panic!("{at}") };
+                let SendOutcome::Accepted { provider_message_id, held, ask_by } = outcome else { panic!("{at}") };
                 assert!(expect["provider_message_id"].as_str().is_none_or(|id| id == provider_message_id), "{at}");
                 assert_eq!(held, expect["held"] == true, "{at}");
+                assert_eq!(ask_by.as_deref(), expect["ask_by"].as_str(), "{at}");
             }
             Some("failed") => {
                 let SendOutcome::Rejected { failure, retry } = outcome else { panic!("{at}") };
@@ -163,8 +235,8 @@ impl Case {
     /// A list in a file is a sequence of callbacks. What is expected is the last state of each message that is ours.
     fn check_callback(&self, fixture: &Fixture, adapter: &dyn Provider, runs: &mut Runs) {
         let text = self.text(&fixture.file);
-        let bodies = match serde_json::from_str(&text).unwrap() {
-            Value::Array(bodies) => bodies.iter().map(Value::to_string).collect(),
+        let bodies = match serde_json::from_str(&text) {
+            Ok(Value::Array(bodies)) => bodies.iter().map(Value::to_string).collect(),
             _ => vec![text],
         };
         let mut last: BTreeMap<String, (Status, Option<AttemptId>, Option<Failure>)> = BTreeMap::new();
@@ -172,7 +244,7 @@ impl Case {
             let receipts = adapter.receipts(Verified::new(body.as_bytes(), None)).unwrap();
             assert_eq!(receipts.unreadable, [], "{}", fixture.file);
             for receipt in receipts.receipts {
-                assert!(receipt.provider_at.is_some() || fixture.file.ends_with("flat.json"), "{}", fixture.file);
+                assert!(receipt.provider_at.is_some() != fixture.timeless, "{}", fixture.file);
                 assert_eq!(receipt.failure.is_some(), receipt.status == Status::Failed, "{}", fixture.file);
                 let state = (receipt.status, receipt.attempt_id, receipt.failure);
                 let slot = last.entry(receipt.provider_message_id).or_insert_with(|| state.clone());
@@ -198,6 +270,26 @@ impl Case {
         assert_eq!(last.len(), expected.len() + strangers, "{}", fixture.file);
         runs.callbacks += 1;
     }
+}
+
+/// Where callbacks come in, in every fixture.
+const CALLBACK_URL: &str = "https://otp.example.org/webhooks/main";
+
+/// The key of every adapter ends in `k`; with Basic authentication it is the password.
+fn shows_key(header: &str) -> bool {
+    let basic = header.strip_prefix("Basic ").and_then(|text| BASE64_STANDARD.decode(text).ok());
+    header.ends_with('k') || basic.is_some_and(|pair| pair.ends_with(b"k"))
+}
+
+/// The fields of a form in the order of their names.
+fn form(text: &str) -> Vec<(String, String)> {
+    let field = |pair: &str| {
+        let (name, value) = pair.split_once('=').unwrap();
+        (query::decode(name).unwrap(), query::decode(value).unwrap())
+    };
+    let mut fields: Vec<_> = text.trim_end().split('&').map(field).collect();
+    fields.sort();
+    fields
 }
 
 /// The id that stands for a fixture's `att_...`.

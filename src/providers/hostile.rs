@@ -115,7 +115,13 @@ fn feed(adapter: &dyn Provider, body: &[u8], random: &mut Random) {
         String::from_utf8_lossy(&mutate(b"attempt=019&token=%74oken&hub.mode=subscribe&hub.challenge=1", random))
             .into_owned();
     let headers = [("YCloud-Signature".to_owned(), noise), ("X-Hub-Signature-256".to_owned(), prefixed)];
-    let callback = Callback { headers: &headers, query: &query, body, now: DateTime::UNIX_EPOCH };
+    let callback = Callback {
+        headers: &headers,
+        callback_url: "https://otp.example.org/webhooks/main",
+        query: &query,
+        body,
+        now: DateTime::UNIX_EPOCH,
+    };
     let _ = adapter.verify(&callback);
     let _ = adapter.handshake(&query);
 }
@@ -180,7 +186,8 @@ fn a_rightly_addressed_body_may_be_anything() {
     let mut random = Random(3);
     for _ in 0..20_000 {
         let body = mutate(&body, &mut random);
-        let callback = Callback { headers: &[], query: &query, body: &body, now: DateTime::UNIX_EPOCH };
+        let callback =
+            Callback { headers: &[], callback_url: "", query: &query, body: &body, now: DateTime::UNIX_EPOCH };
         let verified = adapter.verify(&callback).unwrap();
         assert_eq!(verified.attempt_id(), Some(attempt));
         check(&adapter.receipts(verified), &body);

@@ -35,6 +35,15 @@ pub trait Provider: Send + Sync {
     /// What their answer to [`Provider::call`] means. Total: an answer that makes no sense is [`SendOutcome::Unknown`].
     fn outcome(&self, reply: &Reply<'_>) -> SendOutcome;
 
+    /// The request that asks what became of an attempt; `None` where the provider cannot be asked.
+    fn question(&self, about: &Question<'_>) -> Option<Call>;
+
+    /// What the answer to [`Provider::question`] says. Each of its receipts is of the attempt that was asked about.
+    ///
+    /// # Errors
+    /// When it cannot be read, or says that there is no such message.
+    fn told(&self, about: &Question<'_>, reply: &Reply<'_>) -> Result<Receipts, Unreadable>;
+
     /// What to answer when the callback URL is asked for by GET.
     fn handshake(&self, query: &str) -> Handshake;
 
@@ -60,6 +69,19 @@ pub struct Abilities {
     pub deduplicates: bool,
     /// Callbacks carry our attempt id.
     pub echoes_attempt_id: bool,
+    /// It posts callbacks that say whether a message was delivered. Without them it has to be asked.
+    pub calls_back: bool,
+    /// [`Provider::question`] has one.
+    pub can_be_asked: bool,
+}
+
+/// An attempt that a provider is asked about.
+#[derive(Clone, Copy, Debug)]
+pub struct Question<'a> {
+    pub attempt_id: AttemptId,
+    pub provider_message_id: &'a str,
+    /// What [`SendOutcome::Accepted`] gave besides the id, where the provider wants to be asked by something else.
+    pub ask_by: Option<&'a str>,
 }
 
 /// One attempt, ready to be put into a provider's words.
@@ -74,6 +96,8 @@ pub struct Outbound<'a> {
     pub template: &'a Template,
     /// Where this account's callbacks come in: `https://host/webhooks/{account}`.
     pub callback_url: &'a str,
+    /// What is left of the message's life, in seconds; at least 1.
+    pub life_s: u32,
 }
 
 /// An approved authentication template of an account.
@@ -84,12 +108,20 @@ pub struct Template {
     pub language: String,
 }
 
-/// An HTTP POST to a provider. Its body holds the code: it is wiped when dropped and never printed.
+/// An HTTP request to a provider. Its body holds the code: it is wiped when dropped and never printed.
 pub struct Call {
+    pub method: Method,
     pub url: String,
     pub content_type: &'static str,
     pub headers: Vec<(&'static str, Secret)>,
     pub body: Zeroizing<Vec<u8>>,
+}
+
+/// A GET has no body, and asks without changing anything.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Method {
+    Get,
+    Post,
 }
 
 /// A whole HTTP answer. It may repeat the code: never printed.
@@ -103,8 +135,8 @@ pub struct Reply<'a> {
 /// What became of a send request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SendOutcome {
-    /// `held`: taken, but the provider says that it keeps it back for now.
-    Accepted { provider_message_id: String, held: bool },
+    /// `held`: taken, but the provider says that it keeps it back for now. `ask_by`: see [`Question`].
+    Accepted { provider_message_id: String, held: bool, ask_by: Option<String> },
     /// It was certainly not sent.
     Rejected { failure: Failure, retry: Retry },
     /// It may have left: a second send may be a second message.
@@ -136,6 +168,9 @@ pub enum Handshake {
 pub struct Callback<'a> {
     /// Names in any case; a name may come more than once.
     pub headers: &'a [(String, Vec<u8>)],
+    /// The account's callback URL as providers are given it, without a query: made from the settings, never from a
+    /// `Host` header. Some schemes sign it.
+    pub callback_url: &'a str,
     /// The URL's query, without `?`, still percent-encoded.
     pub query: &'a str,
     pub body: &'a [u8],
@@ -160,17 +195,36 @@ impl<'a> Callback<'a> {
 pub struct Verified<'a> {
     body: &'a [u8],
     attempt_id: Option<AttemptId>,
+    once: Option<Once>,
+}
+
+/// The name under which a provider sends something only once (a nonce). A second callback of this name is answered like
+/// the first and changes nothing; it is remembered only when the first was durable, so that a repeat after our 503 counts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Once {
+    pub name: String,
+    /// After this the signature is too old anyway.
+    pub until: DateTime<Utc>,
 }
 
 impl<'a> Verified<'a> {
     /// `attempt_id`: when the callback's address names the attempt and proved it.
     pub(in crate::providers) fn new(body: &'a [u8], attempt_id: Option<AttemptId>) -> Self {
-        Self { body, attempt_id }
+        Self { body, attempt_id, once: None }
+    }
+
+    pub(in crate::providers) fn once(mut self, name: impl Into<String>, until: DateTime<Utc>) -> Self {
+        self.once = Some(Once { name: name.into(), until });
+        self
     }
 
     /// A callback from the dead letters: nothing gets there that was not verified.
     pub fn again(body: &'a [u8], attempt_id: Option<AttemptId>) -> Self {
-        Self { body, attempt_id }
+        Self { body, attempt_id, once: None }
+    }
+
+    pub fn only_once(&self) -> Option<&Once> {
+        self.once.as_ref()
     }
 
     pub fn body(&self) -> &'a [u8] {

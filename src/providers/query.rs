@@ -1,4 +1,4 @@
-//! Reading a URL's query.
+//! Reading a URL's query, and writing parts of one.
 
 /// The parameter's value with its percent-encoding undone, when it is there exactly once and is UTF-8.
 pub fn single(query: &str, name: &str) -> Option<String> {
@@ -13,7 +13,19 @@ pub fn single(query: &str, name: &str) -> Option<String> {
     decode(value)
 }
 
-fn decode(text: &str) -> Option<String> {
+/// Percent-encodes all but letters, digits, `-`, `.`, `_` and `~`. Source: RFC 3986, section 2.3.
+pub fn encode(text: &str) -> String {
+    let mut encoded = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        match byte {
+            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => encoded.push(char::from(byte)),
+            other => encoded.push_str(&format!("%{other:02X}")),
+        }
+    }
+    encoded
+}
+
+pub fn decode(text: &str) -> Option<String> {
     let mut bytes = text.bytes();
     let mut decoded = Vec::with_capacity(text.len());
     while let Some(byte) = bytes.next() {
@@ -33,6 +45,15 @@ fn decode(text: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_was_encoded_is_decoded_again() {
+        for text in ["", "SM12", "a b/c?d=e&f+g%", "é 漢"] {
+            let encoded = encode(text);
+            assert!(encoded.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._~%".contains(&b)), "{encoded}");
+            assert_eq!(decode(&encoded).as_deref(), Some(text));
+        }
+    }
 
     #[test]
     fn a_value_counts_only_when_it_is_there_once_and_readable() {

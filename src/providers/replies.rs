@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::domain::receipt::{ErrorClass, Failure};
-use crate::providers::{Reply, Retry, SendOutcome};
+use crate::providers::{Reply, Retry, SendOutcome, Unreadable};
 
 /// How long their documentation asks to wait before the same request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,4 +51,9 @@ fn http_code(status: u16) -> String {
 
 pub fn is_success(reply: &Reply<'_>) -> bool {
     (200..300).contains(&reply.status)
+}
+
+/// For the answer to a question: anything but a 2xx tells nothing about the message.
+pub fn answered(reply: &Reply<'_>) -> Result<(), Unreadable> {
+    if is_success(reply) { Ok(()) } else { Err(Unreadable { reason: format!("answered {}", reply.status) }) }
 }

@@ -126,7 +126,13 @@ mod tests {
 
     fn verify(check: &HmacCheck, headers: &[(&str, &str)]) -> Result<(), Unverified> {
         let headers: Vec<_> = headers.iter().map(|(n, v)| ((*n).to_owned(), v.as_bytes().to_vec())).collect();
-        check.verify(&Callback { headers: &headers, query: "", body: b"body", now: DateTime::UNIX_EPOCH })
+        check.verify(&Callback {
+            headers: &headers,
+            callback_url: "",
+            query: "",
+            body: b"body",
+            now: DateTime::UNIX_EPOCH,
+        })
     }
 
     #[test]

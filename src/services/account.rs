@@ -19,6 +19,8 @@ pub struct Account {
     pub provider_name: &'static str,
     pub provider: Box<dyn Provider>,
     pub template: Template,
+    /// Where its callbacks come in, as the provider is given it.
+    pub callback_url: String,
     pub limiter: Limiter,
     /// One permit per request under way.
     pub permits: Arc<Semaphore>,
@@ -37,6 +39,8 @@ pub struct AccountPlan {
     pub provider_name: &'static str,
     pub provider: Box<dyn Provider>,
     pub template: Template,
+    /// `https://host/webhooks/{name}`.
+    pub callback_url: String,
     /// Sends a second.
     pub per_second: f64,
     pub concurrency: u32,
@@ -64,6 +68,7 @@ impl Account {
             provider_name: plan.provider_name,
             provider: plan.provider,
             template: plan.template,
+            callback_url: plan.callback_url,
             limiter: Limiter::new(plan.per_second),
             permits: Arc::new(Semaphore::new(plan.concurrency as usize)),
             concurrency: plan.concurrency,

@@ -42,8 +42,6 @@ pub struct Dispatch {
     pub text: SmsText,
     /// Longer than the client's timeout: a lease that runs out means that its holder is gone.
     pub lease: TimeDelta,
-    /// `https://host`; callbacks come in below it.
-    pub public_url: String,
     /// Held while leasing; `true` when nothing is to be leased any more.
     pub stopped: tokio::sync::Mutex<bool>,
 }
@@ -226,7 +224,8 @@ impl Dispatch {
             code: &code,
             text: &text,
             template: &account.template,
-            callback_url: &format!("{}/webhooks/{}", self.public_url, account.name),
+            callback_url: &account.callback_url,
+            life_s: u32::try_from(life_s).unwrap_or(0).max(1),
         });
         let exchange = self.client.send(account.provider_name, &account.name, call).await;
         let started = Some(exchange.started.into_std());
@@ -245,7 +244,7 @@ impl Dispatch {
         };
         self.tell_breaker(account, &outcome);
         let result = match outcome {
-            SendOutcome::Accepted { provider_message_id, held } => {
+            SendOutcome::Accepted { provider_message_id, held, .. } => {
                 if held {
                     tracing::warn!(account = account.name, "the provider keeps messages back; the deadline still runs");
                 }

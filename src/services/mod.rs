@@ -13,6 +13,7 @@ pub mod accept_message;
 pub mod timeline;
 pub mod dispatch;
 pub mod apply_receipts;
+pub mod seen;
 pub mod take_callback;
 pub mod replace;
 pub mod end_lives;

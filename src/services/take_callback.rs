@@ -10,6 +10,7 @@ use crate::services::account::{Account, Accounts};
 use crate::services::apply_receipts::ApplyReceipts;
 use crate::services::ledger::LedgerError;
 use crate::services::randomness;
+use crate::services::seen::Seen;
 use crate::store::dead_letters::{self, DeadLetter};
 use crate::store::receipts::ReceivedReceipt;
 use sqlx::PgPool;
@@ -22,6 +23,7 @@ pub struct TakeCallback {
     pub keys: CodeKeys,
     pub accounts: Accounts,
     pub apply: ApplyReceipts,
+    pub seen: Seen,
 }
 
 /// A callback that was taken and is durable.
@@ -59,9 +61,21 @@ impl TakeCallback {
     ) -> Result<Taken, NotTaken> {
         let account = self.accounts.get(account).ok_or(NotTaken::NoAccount)?;
         let now = self.clock.now();
-        let callback = Callback { headers, query, body, now };
+        let callback = Callback { headers, callback_url: &account.callback_url, query, body, now };
         let verified = account.provider.verify(&callback).map_err(NotTaken::Unverified)?;
-        self.take(account, verified, now, true).await
+        let once = verified.only_once().cloned();
+        if once.as_ref().is_some_and(|once| self.seen.has(&account.name, once, now)) {
+            tracing::warn!(
+                account = account.name,
+                "a callback came a second time under a name that counts once; ignored"
+            );
+            return Ok(Taken::default());
+        }
+        let taken = self.take(account, verified, now, true).await?;
+        if let Some(once) = once {
+            self.seen.note(&account.name, once, now);
+        }
+        Ok(taken)
     }
 
     /// Takes a callback from the dead letters again. What still cannot be read stays there.

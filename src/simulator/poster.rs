@@ -170,8 +170,10 @@ impl Poster {
             return None;
         };
         let now = world.clock.now();
-        let (headers, body) = account.fixed.face.post(&account.fixed, live.callback_secret.as_deref(), &batch, now);
-        let mut request = self.client.post(url).header("Content-Type", "application/json").body(body);
+        let face = account.fixed.face;
+        let (headers, body) = face.post(&account.fixed, live.callback_secret.as_deref(), &url, &batch, now);
+        // Each face posts callbacks in the form in which it takes requests.
+        let mut request = self.client.post(url).header("Content-Type", face.content_type()).body(body);
         for (name, value) in headers {
             request = request.header(name, value);
         }

@@ -47,10 +47,10 @@ pub(crate) async fn send(
     };
     world.count_account(no, |account| account.requests += 1);
     let account = &world.accounts[no];
-    // Without the right type the real ones take the body for a form, and find nothing in it.
+    // Of another type, the real ones find nothing in it.
     let content_type = http.headers().get("content-type").and_then(|value| value.to_str().ok());
-    let is_json = content_type.is_some_and(|value| value.starts_with("application/json"));
-    let request = match face.read(&account.fixed, if is_json { body } else { b"" }) {
+    let is_readable = content_type.is_some_and(|value| value.starts_with(face.content_type()));
+    let request = match face.read(&account.fixed, if is_readable { body } else { b"" }) {
         Ok(request) => request,
         Err(reply) => {
             world.count(|stats| stats.malformed += 1);

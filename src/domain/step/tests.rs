@@ -30,7 +30,7 @@ fn right_code() -> Code {
 /// WhatsApp, SMS, and a second SMS account; 30 s, 300 s of life.
 fn message(steps: usize) -> Message {
     let all = [(Channel::Whatsapp, "wa"), (Channel::Sms, "sms"), (Channel::Sms, "sms-2")];
-    let steps = all[..steps].iter().map(|&(channel, account)| Step { channel, account: account.to_owned() }).collect();
+    let steps = all[..steps].iter().map(|&(channel, account)| Step::new(channel, account)).collect();
     let route = Route::new(steps, 30, 300, "test").unwrap();
     let id = MessageId::new(start(), Bucket::of(&Phone::parse("+628123450003").unwrap()), [1; 8]);
     let first = route.step(0).unwrap();

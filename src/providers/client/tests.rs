@@ -20,6 +20,7 @@ fn client() -> Client {
 
 fn call(url: String) -> Call {
     Call {
+        method: Method::Post,
         url,
         content_type: "application/json",
         headers: vec![("authorization", Secret::new("Bearer k"))],

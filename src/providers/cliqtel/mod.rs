@@ -17,8 +17,8 @@ use crate::providers::json::{self, Scalar};
 use crate::providers::replies::{self, Pause, is_success};
 use crate::providers::signature::{HmacCheck, check_hex, is_token, sign_hex};
 use crate::providers::{
-    Abilities, Call, Callback, Handshake, Outbound, Provider, Receipts, Reply, SendOutcome, Unreadable, Unverified,
-    Verified, query,
+    Abilities, Call, Callback, Handshake, Method, Outbound, Provider, Question, Receipts, Reply, SendOutcome,
+    Unreadable, Unverified, Verified, query,
 };
 
 pub const DEFAULT_BASE_URL: &str = "https://cliqtel.com";
@@ -91,6 +91,14 @@ impl Provider for CliqtelWhatsapp {
         outcome(Channel::Whatsapp, reply)
     }
 
+    fn question(&self, about: &Question<'_>) -> Option<Call> {
+        Some(question(&self.0.base_url, "whatsapp", &self.0.api_key, about))
+    }
+
+    fn told(&self, about: &Question<'_>, reply: &Reply<'_>) -> Result<Receipts, Unreadable> {
+        told(Channel::Whatsapp, about, reply)
+    }
+
     fn handshake(&self, _query: &str) -> Handshake {
         Handshake::None
     }
@@ -112,7 +120,7 @@ impl Provider for CliqtelWhatsapp {
 
     /// Neither an idempotency key nor a field for our reference is documented.
     fn abilities(&self) -> Abilities {
-        Abilities { deduplicates: false, echoes_attempt_id: false }
+        Abilities { deduplicates: false, echoes_attempt_id: false, calls_back: true, can_be_asked: true }
     }
 }
 
@@ -125,6 +133,14 @@ impl Provider for CliqtelSms {
 
     fn outcome(&self, reply: &Reply<'_>) -> SendOutcome {
         outcome(Channel::Sms, reply)
+    }
+
+    fn question(&self, about: &Question<'_>) -> Option<Call> {
+        Some(question(&self.0.base_url, "sms", &self.0.api_key, about))
+    }
+
+    fn told(&self, about: &Question<'_>, reply: &Reply<'_>) -> Result<Receipts, Unreadable> {
+        told(Channel::Sms, about, reply)
     }
 
     fn handshake(&self, _query: &str) -> Handshake {
@@ -148,12 +164,25 @@ impl Provider for CliqtelSms {
 
     /// No idempotency key is documented; the callback's address carries our id.
     fn abilities(&self) -> Abilities {
-        Abilities { deduplicates: false, echoes_attempt_id: true }
+        Abilities { deduplicates: false, echoes_attempt_id: true, calls_back: true, can_be_asked: true }
     }
+}
+
+/// `GET .../messages/{id}`, which the OTP guide advises where callbacks are in doubt; the answer's shape is assumed to be
+/// that of a callback.
+fn question(base_url: &str, channel: &str, api_key: &Secret, about: &Question<'_>) -> Call {
+    let path = format!("/api/v1/{channel}/messages/{}", query::encode(about.provider_message_id));
+    Call { method: Method::Get, ..post(base_url, &path, api_key, zeroize::Zeroizing::default()) }
+}
+
+fn told(channel: Channel, about: &Question<'_>, reply: &Reply<'_>) -> Result<Receipts, Unreadable> {
+    replies::answered(reply)?;
+    receipts(channel, &Verified::new(reply.body, Some(about.attempt_id)))
 }
 
 fn post(base_url: &str, path: &str, api_key: &Secret, body: zeroize::Zeroizing<Vec<u8>>) -> Call {
     Call {
+        method: Method::Post,
         url: format!("{}{path}", base_url.trim_end_matches('/')),
         content_type: "application/json",
         headers: vec![
@@ -186,7 +215,7 @@ fn outcome(channel: Channel, reply: &Reply<'_>) -> SendOutcome {
         return replies::rejected(failure, reply, pause);
     }
     match answer.id().and_then(|id| json::provider_message_id(&id)) {
-        Some(provider_message_id) => SendOutcome::Accepted { provider_message_id, held: false },
+        Some(provider_message_id) => SendOutcome::Accepted { provider_message_id, held: false, ask_by: None },
         None => replies::unknown(None, reply),
     }
 }

@@ -14,7 +14,7 @@ fn adapter(name: &str) -> Box<dyn Provider> {
 }
 
 fn verify(adapter: &dyn Provider, query: &str) -> Result<Option<AttemptId>, Unverified> {
-    let callback = Callback { headers: &[], query, body: b"{}", now: DateTime::UNIX_EPOCH };
+    let callback = Callback { headers: &[], callback_url: "", query, body: b"{}", now: DateTime::UNIX_EPOCH };
     adapter.verify(&callback).map(|verified| verified.attempt_id())
 }
 
@@ -27,6 +27,7 @@ fn query_of(attempt_id: AttemptId, callback_url: &str) -> String {
         text: "493817",
         template: &Template { name: String::new(), language: String::new() },
         callback_url,
+        life_s: 300,
     });
     let body: serde_json::Value = serde_json::from_slice(&call.body).unwrap();
     let url = body["status_callback_url"].as_str().unwrap();

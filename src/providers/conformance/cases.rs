@@ -1,5 +1,7 @@
 //! The providers that the suite runs over, and how much of each it is known to run.
 
+use serde_json::Value;
+
 use crate::domain::secret::Secret;
 use crate::providers::Provider;
 use crate::providers::cliqtel::{CliqtelSender, CliqtelSms, CliqtelSmsConfig, CliqtelWhatsapp, CliqtelWhatsappConfig};
@@ -14,6 +16,8 @@ pub struct Case {
     pub adapter: fn(&str, &Keys) -> Box<dyn Provider>,
     /// Approved template of the request fixtures: name and language.
     pub template: (&'static str, &'static str),
+    /// The adapters that its signature vectors are for.
+    pub signing: &'static [&'static str],
     pub runs: Runs,
 }
 
@@ -22,9 +26,11 @@ pub const CASES: &[Case] = &[
         name: "meta",
         adapter: meta,
         template: ("login_code", "en_US"),
+        signing: &["whatsapp"],
         runs: Runs {
             requests: 1,
             answers: 19,
+            told: 0,
             callbacks: 18,
             receipts: 18,
             codes: 73,
@@ -38,9 +44,11 @@ pub const CASES: &[Case] = &[
         name: "ycloud",
         adapter: ycloud,
         template: ("login_code", "en_US"),
+        signing: &["whatsapp", "sms"],
         runs: Runs {
             requests: 2,
             answers: 17,
+            told: 0,
             callbacks: 12,
             receipts: 14,
             codes: 35,
@@ -54,9 +62,12 @@ pub const CASES: &[Case] = &[
         name: "cliqtel",
         adapter: cliqtel,
         template: ("login_otp", "en"),
+        // An SMS of theirs is proven by its address alone.
+        signing: &["whatsapp"],
         runs: Runs {
             requests: 3,
             answers: 12,
+            told: 0,
             callbacks: 11,
             receipts: 14,
             codes: 10,
@@ -72,6 +83,8 @@ pub const CASES: &[Case] = &[
 pub struct Runs {
     pub requests: usize,
     pub answers: usize,
+    /// Answers to questions.
+    pub told: usize,
     pub callbacks: usize,
     pub receipts: usize,
     /// Rows of `codes.json`.
@@ -88,11 +101,19 @@ pub struct Keys {
     pub verify_token: String,
     pub tolerance_s: u32,
     pub scheme: Option<Scheme>,
+    /// The whole vector, for what only one provider has.
+    pub vector: Value,
 }
 
 impl Default for Keys {
     fn default() -> Self {
-        Self { secret: "secret".to_owned(), verify_token: "token".to_owned(), tolerance_s: 21_600, scheme: None }
+        Self {
+            secret: "secret".to_owned(),
+            verify_token: "token".to_owned(),
+            tolerance_s: 21_600,
+            scheme: None,
+            vector: Value::Null,
+        }
     }
 }
 

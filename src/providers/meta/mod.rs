@@ -16,8 +16,8 @@ use crate::providers::json::{self, Scalar};
 use crate::providers::replies::{self, is_success};
 use crate::providers::signature::{HmacCheck, Scheme, is_token};
 use crate::providers::{
-    Abilities, Call, Callback, Handshake, Outbound, Provider, Receipts, Reply, SendOutcome, Unreadable, Unverified,
-    Verified, query,
+    Abilities, Call, Callback, Handshake, Method, Outbound, Provider, Question, Receipts, Reply, SendOutcome,
+    Unreadable, Unverified, Verified, query,
 };
 
 /// Longest challenge that is echoed, in bytes. Meta's are integers.
@@ -65,6 +65,7 @@ impl Provider for Meta {
     fn call(&self, message: &Outbound<'_>) -> Call {
         let MetaConfig { base_url, version, phone_number_id, access_token, .. } = &self.config;
         Call {
+            method: Method::Post,
             url: format!("{}/{version}/{phone_number_id}/messages", base_url.trim_end_matches('/')),
             content_type: "application/json",
             headers: vec![("authorization", Secret::new(format!("Bearer {}", access_token.expose())))],
@@ -88,10 +89,19 @@ impl Provider for Meta {
         match taken.and_then(|m| Some((json::provider_message_id(&m.id)?, m.message_status))) {
             Some((provider_message_id, status)) if is_success(reply) => {
                 let held = matches!(status.as_deref(), Some("held_for_quality_assessment" | "paused"));
-                SendOutcome::Accepted { provider_message_id, held }
+                SendOutcome::Accepted { provider_message_id, held, ask_by: None }
             }
             _ => replies::by_status(None, reply),
         }
+    }
+
+    /// The Cloud API has no way to ask for a message.
+    fn question(&self, _about: &Question<'_>) -> Option<Call> {
+        None
+    }
+
+    fn told(&self, _about: &Question<'_>, _reply: &Reply<'_>) -> Result<Receipts, Unreadable> {
+        Ok(Receipts::default())
     }
 
     /// Source: Meta, Webhooks, "Verification requests". The text/plain echo of any short challenge and the 4xx are ours.
@@ -126,7 +136,7 @@ impl Provider for Meta {
 
     /// No idempotency key is documented; `biz_opaque_callback_data` comes back in every status.
     fn abilities(&self) -> Abilities {
-        Abilities { deduplicates: false, echoes_attempt_id: true }
+        Abilities { deduplicates: false, echoes_attempt_id: true, calls_back: true, can_be_asked: false }
     }
 }
 

@@ -9,6 +9,8 @@ mod tests;
 
 use std::time::Duration;
 
+use serde_json::value::RawValue;
+
 use crate::domain::channel::Channel;
 use crate::domain::ids::AttemptId;
 use crate::domain::receipt::{DeliveryReceipt, Failure, Status};
@@ -17,8 +19,8 @@ use crate::providers::json::{self, Scalar};
 use crate::providers::replies::{self, is_success};
 use crate::providers::signature::{check_timestamped, header};
 use crate::providers::{
-    Abilities, Call, Callback, Handshake, Outbound, Provider, Receipts, Reply, SendOutcome, Unreadable, Unverified,
-    Verified,
+    Abilities, Call, Callback, Handshake, Method, Outbound, Provider, Question, Receipts, Reply, SendOutcome,
+    Unreadable, Unverified, Verified, query,
 };
 
 /// How old a callback's signature may be, in seconds, unless set otherwise. None is prescribed; the seventh and last
@@ -78,6 +80,20 @@ impl Provider for YcloudWhatsapp {
         outcome(Channel::Whatsapp, reply)
     }
 
+    fn question(&self, about: &Question<'_>) -> Option<Call> {
+        let path = format!("/v2/whatsapp/messages/{}", query::encode(about.provider_message_id));
+        Some(get(&self.0.base_url, &path, &self.0.api_key))
+    }
+
+    /// The message itself, as events carry it.
+    fn told(&self, about: &Question<'_>, reply: &Reply<'_>) -> Result<Receipts, Unreadable> {
+        replies::answered(reply)?;
+        let raw = json::read::<&RawValue>(reply.body, "answer")?;
+        let mut receipts = Receipts::default();
+        read_item(Channel::Whatsapp, raw, None, Some(about.attempt_id), &mut receipts);
+        Ok(receipts)
+    }
+
     fn handshake(&self, _query: &str) -> Handshake {
         Handshake::None
     }
@@ -105,6 +121,23 @@ impl Provider for YcloudSms {
         outcome(Channel::Sms, reply)
     }
 
+    fn question(&self, about: &Question<'_>) -> Option<Call> {
+        let path = format!("/v2/sms?filter.id={}", query::encode(about.provider_message_id));
+        Some(get(&self.0.base_url, &path, &self.0.api_key))
+    }
+
+    /// A list, since an SMS can only be looked up through a filter.
+    fn told(&self, about: &Question<'_>, reply: &Reply<'_>) -> Result<Receipts, Unreadable> {
+        replies::answered(reply)?;
+        let list: wire::List<'_> = json::read(reply.body, "answer")?;
+        let mut receipts = Receipts::default();
+        for raw in list.items {
+            read_item(Channel::Sms, raw, None, Some(about.attempt_id), &mut receipts);
+        }
+        receipts.receipts.retain(|receipt| receipt.provider_message_id == about.provider_message_id);
+        Ok(receipts)
+    }
+
     fn handshake(&self, _query: &str) -> Handshake {
         Handshake::None
     }
@@ -123,10 +156,16 @@ impl Provider for YcloudSms {
 }
 
 /// `externalId` comes back in every event; it is documented not to be an idempotency key.
-const ABILITIES: Abilities = Abilities { deduplicates: false, echoes_attempt_id: true };
+const ABILITIES: Abilities =
+    Abilities { deduplicates: false, echoes_attempt_id: true, calls_back: true, can_be_asked: true };
+
+fn get(base_url: &str, path: &str, api_key: &Secret) -> Call {
+    Call { method: Method::Get, ..post(base_url, path, api_key, zeroize::Zeroizing::default()) }
+}
 
 fn post(base_url: &str, path: &str, api_key: &Secret, body: zeroize::Zeroizing<Vec<u8>>) -> Call {
     Call {
+        method: Method::Post,
         url: format!("{}{path}", base_url.trim_end_matches('/')),
         content_type: "application/json",
         headers: vec![("x-api-key", api_key.clone())],
@@ -159,7 +198,7 @@ fn outcome(channel: Channel, reply: &Reply<'_>) -> SendOutcome {
     }
     let id = json::lenient::<String>(answer.id).and_then(|id| json::provider_message_id(&id));
     match id {
-        Some(provider_message_id) => SendOutcome::Accepted { provider_message_id, held: false },
+        Some(provider_message_id) => SendOutcome::Accepted { provider_message_id, held: false, ask_by: None },
         None => replies::unknown(None, reply),
     }
 }
@@ -189,33 +228,42 @@ fn receipts(callback: &Verified<'_>) -> Result<Receipts, Unreadable> {
         receipts.put_aside("event: no message in it", callback.body());
         return Ok(receipts);
     };
+    read_item(channel, raw, event.create_time, None, &mut receipts);
+    Ok(receipts)
+}
+
+/// `asked_about`: the attempt, when the message is the answer to a question about it.
+fn read_item(
+    channel: Channel,
+    raw: &RawValue,
+    event_time: Option<&RawValue>,
+    asked_about: Option<AttemptId>,
+    receipts: &mut Receipts,
+) {
     let Ok(item) = serde_json::from_str::<wire::Item<'_>>(raw.get()) else {
-        receipts.put_aside("message: not the documented shape", raw.get().as_bytes());
-        return Ok(receipts);
+        return receipts.put_aside("message: not the documented shape", raw.get().as_bytes());
     };
     let Some(provider_message_id) = json::provider_message_id(&item.id) else {
-        receipts.put_aside("message: an id that cannot be kept", raw.get().as_bytes());
-        return Ok(receipts);
+        return receipts.put_aside("message: an id that cannot be kept", raw.get().as_bytes());
     };
     let (status, at) = match &item.status {
         // Known, and older news than our own answer.
-        wire::Status::Accepted => return Ok(receipts),
+        wire::Status::Accepted => return,
         wire::Status::Sent => (Status::Sent, item.send_time),
         wire::Status::Delivered => (Status::Delivered, item.deliver_time),
         wire::Status::Read => (Status::Read, item.read_time),
         wire::Status::Failed | wire::Status::Undelivered => (Status::Failed, None),
         wire::Status::Other(word) => {
-            receipts.unknown_statuses.push(json::word(word));
-            return Ok(receipts);
+            return receipts.unknown_statuses.push(json::word(word));
         }
     };
-    let times = [at, item.update_time, event.create_time];
+    let times = [at, item.update_time, event_time];
     receipts.receipts.push(DeliveryReceipt {
         status,
-        attempt_id: json::lenient::<Scalar>(item.external_id).and_then(|id| AttemptId::parse(&id.0)),
+        attempt_id: asked_about
+            .or_else(|| json::lenient::<Scalar>(item.external_id).and_then(|id| AttemptId::parse(&id.0))),
         provider_message_id,
         provider_at: times.into_iter().find_map(|t| json::iso_instant(&json::lenient::<String>(t)?)),
         failure: (status == Status::Failed).then(|| errors::failure(channel, &item.status, item.best_code())),
     });
-    Ok(receipts)
 }

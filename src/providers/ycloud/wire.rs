@@ -121,6 +121,13 @@ impl Item<'_> {
     }
 }
 
+/// The answer to a look-up through a filter.
+#[derive(Deserialize)]
+pub struct List<'a> {
+    #[serde(borrow)]
+    pub items: Vec<&'a RawValue>,
+}
+
 /// `undelivered` is of SMS only.
 #[derive(Deserialize)]
 #[serde(rename_all = "lowercase")]

@@ -87,13 +87,24 @@ pub(crate) enum Trouble {
 const RETRY_AFTER_S: u32 = 30;
 
 impl Face {
-    /// The credential that the request shows.
-    pub(crate) fn credential(self, headers: &HeaderMap) -> Option<&str> {
-        match self {
+    /// The credential that the request shows; of Basic authentication the name, a colon and the password.
+    pub(crate) fn credential(self, headers: &HeaderMap) -> Option<String> {
+        let header = |name| headers.get(name)?.to_str().ok();
+        let shown = match self {
             Self::Meta | Self::CliqtelWhatsapp | Self::CliqtelSms => {
-                headers.get("authorization")?.to_str().ok()?.strip_prefix("Bearer ")
+                header("authorization")?.strip_prefix("Bearer ")?
             }
-            Self::YcloudWhatsapp | Self::YcloudSms => headers.get("x-api-key")?.to_str().ok(),
+            Self::YcloudWhatsapp | Self::YcloudSms => header("x-api-key")?,
+        };
+        Some(shown.to_owned())
+    }
+
+    /// What a request's `Content-Type` must begin with, or the real ones find nothing in its body.
+    pub(crate) fn content_type(self) -> &'static str {
+        match self {
+            Self::Meta | Self::YcloudWhatsapp | Self::YcloudSms | Self::CliqtelWhatsapp | Self::CliqtelSms => {
+                "application/json"
+            }
         }
     }
 
@@ -136,11 +147,12 @@ impl Face {
         }
     }
 
-    /// Headers and body of one POST that tells these statuses. Only Meta's can be more than one.
+    /// Headers and body of one POST to `url` that tells these statuses. Only Meta's can be more than one.
     pub(crate) fn post(
         self,
         account: &SimAccount,
         secret: Option<&str>,
+        _url: &str,
         batch: &[Callback],
         now: DateTime<Utc>,
     ) -> (Vec<(&'static str, String)>, String) {
