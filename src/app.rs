@@ -15,15 +15,16 @@ use tokio::task::JoinHandle;
 use crate::clock::Clock;
 use crate::config::{Settings, UnknownPolicy};
 use crate::domain::code_keys::CodeKeys;
-use crate::domain::route::Step;
 use crate::providers::client::{Client, ClientError};
-use crate::services::accept_message::{AcceptMessage, PurposeDefaults};
+use crate::services::accept_message::AcceptMessage;
 use crate::services::account::{AccountPlan, Accounts};
 use crate::services::app_keys::AppKeys;
 use crate::services::apply_receipts::ApplyReceipts;
+use crate::services::choose_route::ChooseRoute;
 use crate::services::dispatch::Dispatch;
 use crate::services::intake::{self, Intake};
 use crate::services::ledger::{GROUP, Ledger};
+use crate::services::policy::{Policies, Policy, PurposeDefaults};
 use crate::services::seen::Seen;
 use crate::services::take_callback::TakeCallback;
 use crate::services::transitions::Transitions;
@@ -137,7 +138,7 @@ impl App {
         });
         let ticks = Ticks::default();
         let api = web::Data::new(Api {
-            accept: accept(settings, &api_pool, Intake::start(&intake_pool), &clock, &keys, wake_sender),
+            accept: accept(settings, &api_pool, Intake::start(&intake_pool), &accounts, &clock, &keys, wake_sender),
             app_keys: AppKeys::new(api_pool.clone(), clock.clone()),
             pool: api_pool,
             clock: clock.clone(),
@@ -255,14 +256,23 @@ fn accept(
     settings: &Settings,
     pool: &PgPool,
     intake: Intake,
+    accounts: &Accounts,
     clock: &Clock,
     keys: &CodeKeys,
     wake_sender: Arc<Notify>,
 ) -> AcceptMessage {
-    let steps = settings.route.steps.iter().filter_map(|name| {
-        let channel = settings.accounts.get(name)?.channel;
-        Some(Step::new(channel, name))
-    });
+    AcceptMessage {
+        pool: pool.clone(),
+        intake,
+        clock: clock.clone(),
+        keys: keys.clone(),
+        choose: ChooseRoute { accounts: accounts.clone() },
+        policies: Policies::new(policy(settings)),
+        wake_sender,
+    }
+}
+
+fn policy(settings: &Settings) -> Policy {
     let purposes = settings.purposes.iter().map(|(name, p)| {
         let defaults = PurposeDefaults {
             valid_for_s: p.valid_for_s,
@@ -271,14 +281,5 @@ fn accept(
         };
         (name.clone(), defaults)
     });
-    AcceptMessage {
-        pool: pool.clone(),
-        intake,
-        clock: clock.clone(),
-        keys: keys.clone(),
-        purposes: purposes.collect(),
-        steps: steps.collect(),
-        max_tries: settings.codes.max_tries,
-        wake_sender,
-    }
+    Policy { purposes: purposes.collect(), routing: settings.routing(), max_tries: settings.codes.max_tries }
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crate::config::{
     AccountSettings, CodeSettings, DatabaseSettings, LogFormat, LogSettings, ProviderSettings, Purpose, RouteSettings,
-    SendingSettings, ServerSettings, Settings, UnknownPolicy,
+    SendingSettings, ServerSettings, Settings, UnknownPolicy, Way,
 };
 use crate::domain::channel::Channel;
 use crate::domain::price::Price;
@@ -43,6 +43,7 @@ pub fn settings(data_dir: &Path, listen: SocketAddr, simulator_url: &str, replac
             micros: if channel == Channel::Sms { 40_000 } else { 20_000 },
             currency: "USD".to_owned(),
         }),
+        countries: None,
         on_unknown: if channel == Channel::Sms { UnknownPolicy::Resend } else { UnknownPolicy::GiveUp },
     };
     let accounts = BTreeMap::from([
@@ -126,7 +127,10 @@ pub fn settings(data_dir: &Path, listen: SocketAddr, simulator_url: &str, replac
             ("reset".to_owned(), purpose(600, 6)),
             ("other".to_owned(), purpose(300, 6)),
         ]),
-        route: RouteSettings { steps: STEPS.map(str::to_owned).to_vec(), replace_after_s },
+        route: RouteSettings { replace_after_s, way: Way::listed(STEPS) },
+        routes: BTreeMap::new(),
+        pools: BTreeMap::new(),
+        prices: Vec::new(),
         accounts,
         sending: SendingSettings {
             client: ClientSettings { pool_per_host: 256, ..ClientSettings::default() },
@@ -136,6 +140,7 @@ pub fn settings(data_dir: &Path, listen: SocketAddr, simulator_url: &str, replac
             breaker_open: Duration::from_secs(30),
         },
         log: LogSettings { format: LogFormat::Auto, filter: "warn".to_owned() },
+        degraded: Vec::new(),
         warnings: Vec::new(),
     }
 }

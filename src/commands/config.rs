@@ -5,11 +5,13 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 
-use crate::config::{Settings, environment};
+use crate::config::{Settings, Way, environment};
+use crate::domain::routing::Order;
 
 #[derive(clap::Subcommand)]
 pub enum Command {
-    /// Reads the settings as `serve` would, and says everything that is wrong with them, and where. Starts nothing.
+    /// Reads the settings as `serve` would, and says everything that is wrong with them, and where. Starts nothing. What
+    /// works but less well than it should is marked degraded; that alone is no failure.
     Check,
 }
 
@@ -24,6 +26,9 @@ pub fn run(config: Option<&Path>, command: &Command) -> Result<ExitCode> {
             return Ok(ExitCode::FAILURE);
         }
     };
+    for sentence in &settings.degraded {
+        eprintln!("degraded: {sentence}");
+    }
     for warning in &settings.warnings {
         eprintln!("warning: {warning}");
     }
@@ -39,19 +44,7 @@ fn summary(settings: &Settings) -> String {
         settings.server.public_url,
         settings.data_dir.display()
     );
-    text.push_str("\n  route\n");
-    for (place, name) in settings.route.steps.iter().enumerate() {
-        let Some(account) = settings.accounts.get(name) else { continue };
-        let then = if place + 1 < settings.route.steps.len() {
-            format!("; replaced after {} s", settings.route.replace_after_s)
-        } else {
-            String::new()
-        };
-        text.push_str(&format!("    {}. {} through {name}{then}\n", place + 1, account.channel));
-    }
-    if settings.route.steps.is_empty() {
-        text.push_str("    none: nothing can be sent\n");
-    }
+    routes(settings, &mut text);
     text.push_str("\n  accounts\n");
     for (name, account) in &settings.accounts {
         text.push_str(&format!(
@@ -74,4 +67,45 @@ fn summary(settings: &Settings) -> String {
         ));
     }
     text
+}
+
+/// Each route with its steps, the most special first.
+fn routes(settings: &Settings, text: &mut String) {
+    for (name, route) in &settings.routes {
+        let fits = &route.fits;
+        let parts = [
+            ("countries", &fits.countries),
+            ("prefixes", &fits.prefixes),
+            ("purposes", &fits.purposes),
+            ("apps", &fits.apps),
+        ];
+        let given = parts.iter().filter(|(_, items)| !items.is_empty());
+        let whom =
+            given.map(|(what, items)| format!("{what} {}", Vec::from_iter(items.iter().map(String::as_str)).join(" ")));
+        text.push_str(&format!("\n  route {name}: {}\n", whom.collect::<Vec<_>>().join("; ")));
+        steps(settings, &route.way, route.replace_after_s, text);
+    }
+    text.push_str(if settings.routes.is_empty() { "\n  route\n" } else { "\n  route for everybody else\n" });
+    steps(settings, &settings.route.way, Some(settings.route.replace_after_s), text);
+}
+
+/// `replace_after_s`: `None` where the purpose decides.
+fn steps(settings: &Settings, way: &Way, replace_after_s: Option<i16>, text: &mut String) {
+    if way.steps.is_empty() {
+        text.push_str("    none: nothing can be sent\n");
+    }
+    for (place, name) in way.steps.iter().enumerate() {
+        let pool = settings.pools.get(name);
+        let members =
+            pool.map(|pool| format!(" ({}, by {})", pool.accounts.join(", "), pool.choose)).unwrap_or_default();
+        let first = pool.and_then(|pool| pool.accounts.first()).unwrap_or(name);
+        let channel = settings.accounts.get(first).map_or("", |account| account.channel.as_str());
+        let is_last = place + 1 == way.steps.len();
+        let wait = replace_after_s.map_or("as the purpose says".to_owned(), |seconds| format!("after {seconds} s"));
+        let then = if is_last { String::new() } else { format!("; replaced {wait}") };
+        text.push_str(&format!("    {}. {channel} through {name}{members}{then}\n", place + 1));
+    }
+    if way.order == Order::Cheapest {
+        text.push_str("    the cheapest for the country first, among those that deliver well enough\n");
+    }
 }

@@ -34,7 +34,7 @@ pub fn settings(config: Option<&Path>) -> Result<Settings> {
         LogFormat::Json => Some(true),
     };
     telemetry::start(json, &settings.log.filter)?;
-    for warning in &settings.warnings {
+    for warning in settings.degraded.iter().chain(&settings.warnings) {
         tracing::warn!("{warning}");
     }
     Ok(settings)

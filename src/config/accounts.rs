@@ -1,8 +1,10 @@
 //! Provider accounts: credentials, template, limits.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::config::account_providers::{self, ProviderName};
+use crate::config::countries;
+use crate::config::prices::PRICE_ALLOWED;
 use crate::config::section::Section;
 use crate::domain::channel::Channel;
 use crate::domain::price::Price;
@@ -23,8 +25,10 @@ pub struct AccountSettings {
     /// Calls at the same time, 1 to 1024.
     pub concurrency: u32,
     pub on_unknown: UnknownPolicy,
-    /// What one message costs; kept with each attempt.
+    /// What one message costs where no price list says otherwise.
     pub price: Option<Price>,
+    /// Those that it sends to; `None`: all.
+    pub countries: Option<BTreeSet<String>>,
 }
 
 /// What to do with an attempt that may have left.
@@ -125,10 +129,11 @@ impl AccountSettings {
         let per_second = section.number("per_second", 0.01..=10_000.0, "messages a second").unwrap_or(per_second);
         let concurrency = section.integer("concurrency", 1..=1024, "calls").unwrap_or(concurrency);
         let on_unknown = on_unknown(&section, channel);
-        let allowed = "must be an amount with at most 6 decimals and a currency, such as \"0.04 USD\"";
-        let price = section.parsed("price", allowed, |text| text.parse().ok());
+        let price = section.parsed("price", PRICE_ALLOWED, |text| text.parse().ok());
+        let countries = countries::read(&section, "countries");
         section.finish();
-        Some(Self { channel, provider: provider?, template: template?, per_second, concurrency, on_unknown, price })
+        let (provider, template) = (provider?, template?);
+        Some(Self { channel, provider, template, per_second, concurrency, on_unknown, price, countries })
     }
 }
 

@@ -49,6 +49,16 @@ pub(super) fn parse(text: &str) -> Result<Table, Vec<(usize, String)>> {
     Err(errors.iter().map(|e| (at(e), e.message().replace('\n', " "))).collect())
 }
 
+/// The line of a setting by its path, or of the innermost table around it that is there.
+pub(super) fn line_at(table: &Table, path: &str) -> Option<usize> {
+    let (key, rest) = path.split_once('.').unwrap_or((path, ""));
+    let item = table.get(key)?;
+    match &item.value {
+        Value::Table(inner) if !rest.is_empty() => line_at(inner, rest).or(Some(item.line)),
+        _ => Some(item.line),
+    }
+}
+
 fn line_of(text: &str, offset: usize) -> usize {
     1 + text.as_bytes().iter().take(offset).filter(|b| **b == b'\n').count()
 }

@@ -14,16 +14,21 @@ mod database;
 mod codes;
 mod text;
 mod purposes;
-mod route;
+mod countries;
 mod accounts;
 mod account_providers;
+mod pools;
+mod prices;
+mod route;
+mod routing;
+mod policy;
 mod sending;
 mod log;
 mod warnings;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 pub use self::accounts::{AccountSettings, ProviderSettings, UnknownPolicy};
@@ -31,11 +36,14 @@ pub use self::codes::CodeSettings;
 pub use self::data_dir::default_data_dir;
 pub use self::database::DatabaseSettings;
 pub use self::log::{LogFormat, LogSettings};
+pub use self::pools::PoolSettings;
+pub use self::prices::PriceSettings;
 pub use self::problem::{ConfigErrors, Problem};
 pub use self::purposes::Purpose;
-pub use self::route::RouteSettings;
+pub use self::route::{NamedRoute, RouteSettings, Way};
 pub use self::sending::SendingSettings;
 pub use self::server::ServerSettings;
+use crate::config::policy::{Finding, Verdict};
 use crate::config::section::Section;
 use crate::config::source::{Place, Source};
 use crate::domain::text::SmsText;
@@ -53,11 +61,19 @@ pub struct Settings {
     pub text: SmsText,
     /// By name; `login`, `signup`, `payment`, `reset` and `other` are always there.
     pub purposes: BTreeMap<String, Purpose>,
+    /// For everybody who has no route of their own.
     pub route: RouteSettings,
+    /// By name.
+    pub routes: BTreeMap<String, NamedRoute>,
+    /// By name; a route's step names one, or an account.
+    pub pools: BTreeMap<String, PoolSettings>,
+    pub prices: Vec<PriceSettings>,
     /// By name, which is in callback addresses and in the tables.
     pub accounts: BTreeMap<String, AccountSettings>,
     pub sending: SendingSettings,
     pub log: LogSettings,
+    /// What works, but less well than it should, a sentence each.
+    pub degraded: Vec<String>,
     /// What is allowed but worth a second look, a sentence each.
     pub warnings: Vec<String>,
 }
@@ -103,17 +119,44 @@ impl Settings {
         let codes = CodeSettings::read(root.section("codes"), database.url.is_some());
         let text = text::read(root.section("text"));
         let accounts = accounts::read(&root.section("accounts"));
-        let route = RouteSettings::read(root.section("route"), &accounts.keys().cloned().collect());
+        let pools = pools::read(&root.section("pools"), &accounts);
+        let names: BTreeSet<String> = accounts.keys().cloned().collect();
+        let prices = prices::read(&root.section("prices"), &names);
+        let targets = names.into_iter().chain(pools.keys().cloned()).collect();
+        let route = route::read(root.section("route"), &targets);
+        let routes = route::read_named(&root.section("routes"), &targets, &route.way);
         let purposes = purposes::read(&root.section("purposes"), route.replace_after_s);
         let sending = SendingSettings::read(root.section("sending"));
         let log = LogSettings::read(root.section("log"));
         root.finish();
-        source.finish()?;
 
         let accounts = accounts.into_iter().filter_map(|(name, account)| Some((name, account?))).collect();
-        let warnings = Vec::new();
-        let mut settings =
-            Self { data_dir, server, database, codes, text, purposes, route, accounts, sending, log, warnings };
+        let mut settings = Self {
+            data_dir,
+            server,
+            database,
+            codes,
+            text,
+            purposes,
+            route,
+            routes,
+            pools,
+            prices,
+            accounts,
+            sending,
+            log,
+            degraded: Vec::new(),
+            warnings: Vec::new(),
+        };
+        // What is wrong already would only be said again in other words.
+        let findings = if source.is_fine() { policy::check(&settings) } else { Vec::new() };
+        for refused in findings.iter().filter(|finding| finding.verdict == Verdict::Refused) {
+            let place = file::line_at(&table, &refused.setting).map_or(Place::Nowhere, Place::Line);
+            source.complain(place, &refused.setting, refused.wrong.as_str(), refused.remedy.as_str());
+        }
+        source.finish()?;
+        let degraded = findings.iter().filter(|finding| finding.verdict == Verdict::Degraded);
+        settings.degraded = degraded.map(Finding::sentence).collect();
         settings.warnings = warnings::of(&settings);
         Ok(settings)
     }

@@ -179,6 +179,33 @@ impl<'a> Section<'a> {
         Some(texts)
     }
 
+    /// Numbers; in a variable, with commas between them.
+    pub fn numbers(&self, key: &str, range: RangeInclusive<f64>) -> Option<Vec<f64>> {
+        let allowed = format!("must be a list of numbers from {} to {}", range.start(), range.end());
+        let numbers: Vec<Option<f64>> = match self.raw(key)? {
+            Raw::Variable(text) => text.split(',').map(|item| item.trim().parse().ok()).collect(),
+            Raw::File(Value::List(items)) => {
+                let number = |value: &Value| match value {
+                    Value::Integer(number) => Some(*number as f64),
+                    Value::Float(number) => Some(*number),
+                    _ => None,
+                };
+                items.iter().map(|item| number(&item.value)).collect()
+            }
+            Raw::File(other) => return self.wrong(key, format!("is {}", other.kind()), &allowed),
+        };
+        let fits: Option<Vec<f64>> = numbers.into_iter().collect();
+        fits.filter(|numbers| numbers.iter().all(|number| range.contains(number)))
+            .or_else(|| self.wrong(key, "has an entry that does not fit", &allowed))
+    }
+
+    /// The keys that are set here, where the operator chooses them: capital letters alone.
+    pub fn keys(&self) -> BTreeSet<String> {
+        let prefix = format!("{}{JOINT}", self.variable_of(""));
+        let of_variables = self.source.env.keys().filter_map(|name| name.strip_prefix(&prefix)).map(str::to_owned);
+        self.table.into_iter().flat_map(Table::keys).cloned().chain(of_variables).collect()
+    }
+
     /// Given as it is, or as `env:NAME` or `file:/path`.
     pub fn secret(&self, key: &str) -> Option<Secret> {
         let given = self.text(key)?;

@@ -106,6 +106,11 @@ impl<'a> Source<'a> {
         if errors.problems().is_empty() { Ok(()) } else { Err(errors) }
     }
 
+    /// Whether nothing was complained about so far.
+    pub fn is_fine(&self) -> bool {
+        self.problems.borrow().is_empty()
+    }
+
     /// What was found so far.
     pub fn into_errors(self) -> ConfigErrors {
         let mut problems = self.problems.into_inner();

@@ -2,6 +2,7 @@
 
 mod broken;
 mod broken_accounts;
+mod policy;
 
 use super::*;
 use crate::domain::channel::Channel;
@@ -51,7 +52,7 @@ fn without_a_file_and_variables_there_are_defaults() {
 fn the_example_loads_as_it_stands() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("otpost.example.toml");
     let settings = Settings::load(Some(&path), &env(&REFERENCES)).unwrap_or_else(|e| panic!("{e}"));
-    assert_eq!(settings.route.steps, ["meta-main", "ycloud-sms"]);
+    assert_eq!(settings.route.way.steps, ["meta-main", "ycloud-sms"]);
     let account = |name: &str| &settings.accounts[name];
     let limits = |name: &str| (account(name).per_second, account(name).concurrency, account(name).on_unknown);
     assert_eq!(limits("meta-main"), (80.0, 64, UnknownPolicy::GiveUp));
@@ -60,6 +61,7 @@ fn the_example_loads_as_it_stands() {
     assert_eq!(account("ycloud-sms").template.name, "");
     let expected = ["server.public_url is http://127.0.0.1:8080: providers cannot reach it with their callbacks."];
     assert_eq!(settings.warnings, expected);
+    assert_eq!(settings.degraded, Vec::<String>::new());
 }
 
 /// The commented lines are settings too: with all of them switched on, it still loads and still means the same, but
@@ -69,7 +71,9 @@ fn what_the_example_comments_out_are_the_defaults() {
     let is_setting = |line: &str| {
         let line = line.trim_start_matches("# ");
         let key = line.split(" = ").next().unwrap_or_default();
-        let is_key = !key.is_empty() && key.bytes().all(|b| b.is_ascii_lowercase() || b == b'_' || b.is_ascii_digit());
+        let is_country = key.len() == 2 && key.bytes().all(|b| b.is_ascii_uppercase());
+        let is_word = !key.is_empty() && key.bytes().all(|b| b.is_ascii_lowercase() || b == b'_' || b.is_ascii_digit());
+        let is_key = is_word || is_country;
         (line.starts_with('[') && line.ends_with(']')) || (line.contains(" = ") && is_key)
     };
     let on = |line: &str| if is_setting(line) { line.trim_start_matches("# ").to_owned() } else { String::new() };
@@ -87,6 +91,7 @@ fn what_the_example_comments_out_are_the_defaults() {
     let full = ok(&full, &[&REFERENCES[..], &more].concat());
     let plain = example_with(&[]).unwrap();
     assert_eq!(full.accounts.len(), 5);
+    assert_eq!((full.routes.len(), full.pools.len(), full.prices[0].list.countries.len()), (1, 1, 2));
     assert_eq!(full.purposes, plain.purposes);
     assert_eq!(full.text, plain.text);
     assert_eq!(full.server.listen, plain.server.listen);
@@ -132,7 +137,7 @@ fn variables_win_over_the_file() {
     assert_eq!(settings.server.public_url, "https://otp.example.com");
     assert_eq!(settings.database.connections, 40);
     assert_eq!(settings.database.url.unwrap().expose(), "postgres://everybody@db/otpost");
-    assert_eq!(settings.route.steps, ["ycloud-sms", "meta-main"]);
+    assert_eq!(settings.route.way.steps, ["ycloud-sms", "meta-main"]);
     assert_eq!(settings.accounts["meta-main"].per_second, 0.5);
     assert_eq!(settings.accounts["meta-main"].provider.base_url(), "http://127.0.0.1:9001");
     let device = Purpose { valid_for_s: 300, code_length: 7, replace_after_s: 45 };
@@ -226,8 +231,7 @@ fn what_deserves_a_second_look_is_said() {
         "codes.keys is not set: the program keeps the only key in /srv/otpost; without it no live code can be checked, \
          and one key cannot be rotated.",
         "purposes.login.code_length is 4: six digits are the least that is advised.",
-        "route.steps has no SMS step behind its WhatsApp step: what WhatsApp fails to deliver stays undelivered.",
-        "accounts.spare is not in route.steps: it sends nothing.",
+        "accounts.spare is in no route: it sends nothing.",
         "accounts.wa uses Cliqtel, which is beta: the shape of its callbacks is not documented but assumed.",
     ];
     assert_eq!(settings.warnings, expected);

@@ -1,8 +1,9 @@
 //! What is allowed but worth a second look.
 
+use std::collections::BTreeSet;
+
 use crate::config::address::{is_https, is_loopback};
 use crate::config::{AccountSettings, Settings};
-use crate::domain::channel::Channel;
 use crate::domain::code::Code;
 
 /// A sentence each.
@@ -24,7 +25,7 @@ pub(super) fn of(settings: &Settings) -> Vec<String> {
             ));
         }
     }
-    route(settings, &mut warnings);
+    unused(settings, &mut warnings);
     for (name, _) in settings.accounts.iter().filter(|(_, account)| account.provider.name() == "cliqtel") {
         warnings.push(format!(
             "accounts.{name} uses Cliqtel, which is beta: the shape of its callbacks is not documented but assumed."
@@ -46,19 +47,19 @@ fn public_url(settings: &Settings, warnings: &mut Vec<String>) {
     }
 }
 
-fn route(settings: &Settings, warnings: &mut Vec<String>) {
+fn unused(settings: &Settings, warnings: &mut Vec<String>) {
     if settings.accounts.is_empty() {
         warnings.push("There are no [accounts]: nothing can be sent.".to_owned());
         return;
     }
-    let has = |channel| {
-        settings.route.steps.iter().filter_map(|step| settings.accounts.get(step)).any(|a| a.channel == channel)
-    };
-    if has(Channel::Whatsapp) && !has(Channel::Sms) {
-        let stays = "what WhatsApp fails to deliver stays undelivered";
-        warnings.push(format!("route.steps has no SMS step behind its WhatsApp step: {stays}."));
+    let routes = settings.routes.values().map(|route| &route.way).chain([&settings.route.way]);
+    let named: BTreeSet<&String> = routes.flat_map(|way| &way.steps).collect();
+    let in_pools = settings.pools.iter().filter(|(name, _)| named.contains(name)).flat_map(|(_, pool)| &pool.accounts);
+    let used: BTreeSet<&String> = named.iter().copied().chain(in_pools).collect();
+    for name in settings.pools.keys().filter(|name| !named.contains(name)) {
+        warnings.push(format!("pools.{name} is in no route."));
     }
-    for name in settings.accounts.keys().filter(|name| !settings.route.steps.contains(name)) {
-        warnings.push(format!("accounts.{name} is not in route.steps: it sends nothing."));
+    for name in settings.accounts.keys().filter(|name| !used.contains(name)) {
+        warnings.push(format!("accounts.{name} is in no route: it sends nothing."));
     }
 }

@@ -95,6 +95,16 @@ impl Phone {
     }
 }
 
+/// Whether it is an ISO 3166-1 alpha-2 code of a country that has numbers.
+pub fn is_country(text: &str) -> bool {
+    countries().any(|country| country == text)
+}
+
+/// Every country that has numbers, by its ISO 3166-1 alpha-2 code.
+pub fn countries() -> impl Iterator<Item = String> {
+    rlibphonenumber::PHONE_NUMBER_UTIL.get_supported_regions().map(|region| region.to_string())
+}
+
 impl fmt::Display for Phone {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.masked())

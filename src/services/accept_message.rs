@@ -1,6 +1,5 @@
 //! Accepts a message: checks it against the purposes and the route, and stores it with its first attempt.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
@@ -15,10 +14,13 @@ use crate::domain::code_keys::CodeKeys;
 use crate::domain::ids::{Bucket, MessageId};
 use crate::domain::message::{Message, Outcome};
 use crate::domain::phone::Phone;
-use crate::domain::route::{Route, RouteError, Step};
+use crate::domain::route::{Route, RouteError};
+use crate::domain::routing::Unreachable;
+use crate::services::choose_route::{ChooseRoute, Whom};
 use crate::services::intake::Intake;
 use crate::services::ledger::LedgerError;
 use crate::services::message_view;
+use crate::services::policy::Policies;
 use crate::services::randomness;
 use crate::services::transitions::WakeSender;
 use crate::store::StoreError;
@@ -28,24 +30,14 @@ use crate::store::messages::{self, Labels, StoredMessage};
 /// Longest and shortest life that an app may ask for, in seconds (NIST SP 800-63B-4: at most ten minutes).
 pub const VALID_FOR_S: std::ops::RangeInclusive<i32> = 105..=600;
 
-/// What a purpose decides where the request does not.
-#[derive(Clone, Debug)]
-pub struct PurposeDefaults {
-    pub valid_for_s: i32,
-    pub code_length: u8,
-    pub replace_after_s: i16,
-}
-
 #[derive(Clone)]
 pub struct AcceptMessage {
     pub pool: PgPool,
     pub intake: Intake,
     pub clock: Clock,
     pub keys: CodeKeys,
-    pub purposes: BTreeMap<String, PurposeDefaults>,
-    pub steps: Vec<Step>,
-    /// Wrong codes before a message is exhausted.
-    pub max_tries: i16,
+    pub choose: ChooseRoute,
+    pub policies: Policies,
     pub wake_sender: WakeSender,
 }
 
@@ -101,7 +93,7 @@ impl AcceptMessage {
         new: NewMessage,
         repeatable: Option<IdempotencyKey<'_>>,
     ) -> Result<Accepted, AcceptError> {
-        let mut stored = self.plan(app, new)?;
+        let mut stored = self.plan(app, new).await?;
         let mut answer = message_view::view(&stored);
         let mut repeated = false;
         if let Some(IdempotencyKey { key, body }) = repeatable {
@@ -144,17 +136,28 @@ impl AcceptMessage {
         }
     }
 
-    fn plan(&self, app: &str, new: NewMessage) -> Result<StoredMessage, AcceptError> {
+    async fn plan(&self, app: &str, new: NewMessage) -> Result<StoredMessage, AcceptError> {
         let field = |field, reason: String| AcceptError::Field { field, reason };
-        let Some(purpose) = self.purposes.get(&new.purpose) else {
-            let known: Vec<&str> = self.purposes.keys().map(String::as_str).collect();
-            return Err(field("purpose", format!("is not known; there are {}", known.join(", "))));
-        };
+        let policy = self.policies.now();
+        let purpose = policy.purpose(&new.purpose).map_err(|reason| field("purpose", reason))?;
         let valid_for_s = new.valid_for_s.unwrap_or(purpose.valid_for_s);
         if !VALID_FOR_S.contains(&valid_for_s) {
             let (least, most) = (VALID_FOR_S.start(), VALID_FOR_S.end());
             return Err(field("valid_for_s", format!("must be {least} to {most} seconds")));
         }
+        // To the microsecond, as Postgres keeps it.
+        let now = self.clock.now();
+        let whom = Whom { app, to: &new.to, purpose: &new.purpose, channel: new.channel };
+        let chosen = self.choose.run(&policy, whom, now).await.map_err(|unreachable| {
+            let (name, reason) = match unreachable {
+                Unreachable::Country => ("to", "belongs to a country to which no account sends"),
+                Unreachable::Channel => (
+                    "channel",
+                    "no account sends to this number on this channel; leave it out to use the configured route",
+                ),
+            };
+            field(name, reason.to_owned())
+        })?;
         let code = match (new.code, new.code_length) {
             (Some(code), Some(length)) if i16::from(length) != code.length() => {
                 return Err(field("code_length", "does not fit the code that is given; leave it out".to_owned()));
@@ -162,16 +165,12 @@ impl AcceptMessage {
             (Some(code), _) => code,
             (None, length) => Code::generate(length.unwrap_or(purpose.code_length), randomness::word),
         };
-        let (steps, why) = self.choose(new.channel).ok_or_else(|| {
-            field("channel", "no account sends on this channel; leave it out to use the configured route".to_owned())
-        })?;
-        let replace_after_s = new.replace_after_s.unwrap_or(purpose.replace_after_s);
-        let route = Route::new(steps, replace_after_s, valid_for_s, why).map_err(|error| match error {
-            RouteError::ReplaceAfter | RouteError::Empty => field("replace_after_s", error.to_string()),
-            RouteError::ValidTooShort => field("valid_for_s", error.to_string()),
-        })?;
-        // To the microsecond, as Postgres keeps it.
-        let now = self.clock.now();
+        let replace_after_s = new.replace_after_s.or(chosen.replace_after_s).unwrap_or(purpose.replace_after_s);
+        let route =
+            Route::new(chosen.steps, replace_after_s, valid_for_s, chosen.why).map_err(|error| match error {
+                RouteError::ReplaceAfter | RouteError::Empty => field("replace_after_s", error.to_string()),
+                RouteError::ValidTooShort => field("valid_for_s", error.to_string()),
+            })?;
         let id = MessageId::new(now, Bucket::of(&new.to), randomness::bytes());
         let first = &route.steps()[0];
         let message = Message {
@@ -184,7 +183,7 @@ impl AcceptMessage {
             settled_at: None,
             delivery_inferred: false,
             wrong_tries: 0,
-            max_tries: self.max_tries,
+            max_tries: policy.max_tries,
             code: self.keys.protect(app, id, &code, randomness::bytes()),
             attempts: vec![Attempt::planned(1, 0, first.channel, &first.account, Reason::First, now)],
             route,
@@ -197,18 +196,6 @@ impl AcceptMessage {
             client: new.client,
         };
         Ok(StoredMessage { message, recipient: new.to, labels, code_length: code.length() })
-    }
-
-    /// The configured steps, with those on the wanted channel first. `None` when no step is on it.
-    fn choose(&self, channel: Option<Channel>) -> Option<(Vec<Step>, String)> {
-        let Some(channel) = channel else { return Some((self.steps.clone(), "the configured route".to_owned())) };
-        let (mut steps, others): (Vec<Step>, Vec<Step>) =
-            self.steps.iter().cloned().partition(|step| step.channel == channel);
-        if steps.is_empty() {
-            return None;
-        }
-        steps.extend(others);
-        Some((steps, format!("{channel} first, as the request asked")))
     }
 
     /// The same message under the name and with the times that were promised earlier. Its code is bound to the name, so

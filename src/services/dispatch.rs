@@ -290,6 +290,5 @@ impl Dispatch {
 fn backoff(tries: i16) -> Duration {
     let doublings = u32::try_from(tries - 1).unwrap_or(0).min(10);
     let whole = (BACKOFF * 2_u32.pow(doublings)).min(LONGEST_BACKOFF);
-    let jitter = (randomness::word() >> 11) as f64 / (1_u64 << 53) as f64;
-    whole.mul_f64(0.5 + jitter / 2.0)
+    whole.mul_f64(0.5 + randomness::fraction() / 2.0)
 }

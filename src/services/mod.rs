@@ -9,6 +9,8 @@ pub mod transitions;
 pub mod ledger;
 pub mod intake;
 pub mod message_view;
+pub mod policy;
+pub mod choose_route;
 pub mod accept_message;
 pub mod timeline;
 pub mod dispatch;

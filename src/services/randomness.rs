@@ -16,6 +16,11 @@ pub fn word() -> u64 {
     u64::from_be_bytes(bytes())
 }
 
+/// 0 up to, but not including 1.
+pub fn fraction() -> f64 {
+    (word() >> 11) as f64 / (1_u64 << 53) as f64
+}
+
 /// A UUIDv7 that sorts by `at`.
 pub fn id(at: chrono::DateTime<chrono::Utc>) -> Uuid {
     let millis = u64::try_from(at.timestamp_millis()).unwrap_or(0);

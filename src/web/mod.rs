@@ -5,6 +5,7 @@ pub mod problem;
 pub mod body;
 pub mod auth;
 pub mod messages;
+pub mod channels;
 pub mod checks;
 pub mod callbacks;
 pub mod health;

@@ -3,7 +3,7 @@
 use actix_web::web;
 
 use crate::web::problem::Problem;
-use crate::web::{callbacks, checks, health, messages};
+use crate::web::{callbacks, channels, checks, health, messages};
 
 pub fn configure(config: &mut web::ServiceConfig) {
     config
@@ -28,6 +28,7 @@ pub fn configure(config: &mut web::ServiceConfig) {
         .service(
             web::resource("/v1/messages/{id}/cancel").post(checks::cancel).default_service(web::to(method_not_allowed)),
         )
+        .service(web::resource("/v1/channels").post(channels::offer).default_service(web::to(method_not_allowed)))
         .service(
             web::resource("/webhooks/{account}")
                 .get(callbacks::handshake)

@@ -486,7 +486,7 @@ fn cliqtel_body(name: &str, status: &str) -> String {
 }
 
 fn through_cliqtel(settings: &mut otpost::config::Settings) {
-    settings.route.steps = vec!["cliqtel-wa".to_owned(), "ycloud-sms".to_owned()];
+    settings.route.way.steps = vec!["cliqtel-wa".to_owned(), "ycloud-sms".to_owned()];
 }
 
 #[tokio::test]

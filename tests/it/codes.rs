@@ -113,7 +113,7 @@ async fn paths_of_a_code_in_a_process_of_its_own() {
     let mut codes: Vec<String> = GIVEN.iter().map(|c| (*c).to_owned()).collect();
     for (whatsapp, sms) in [("meta-main", "ycloud-sms"), ("ycloud-wa", "cliqtel-sms"), ("cliqtel-wa", "ycloud-sms")] {
         let steps = move |settings: &mut otpost::config::Settings| {
-            settings.route.steps = vec![whatsapp.to_owned(), sms.to_owned()];
+            settings.route.way.steps = vec![whatsapp.to_owned(), sms.to_owned()];
         };
         with_settings(steps, async |app| every_path(app, &log, &mut codes).await).await;
     }

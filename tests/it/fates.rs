@@ -119,7 +119,7 @@ fn number(expected: &Expected) -> String {
 
 fn route(steps: &[&str]) -> impl FnOnce(&mut Settings) + use<> {
     let steps: Vec<String> = steps.iter().map(|s| (*s).to_owned()).collect();
-    move |settings| settings.route.steps = steps
+    move |settings| settings.route.way.steps = steps
 }
 
 fn time(value: &Value) -> DateTime<Utc> {

@@ -10,4 +10,5 @@ mod kills;
 mod model;
 mod postgres;
 mod races;
+mod routes;
 mod tidy;

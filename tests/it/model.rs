@@ -246,7 +246,7 @@ async fn any_events_in_any_order_leave_the_rows_that_the_rule_says() {
     let cases: Option<u64> = std::env::var("OTPOST_TEST_CASES").ok().map(|n| n.parse().expect("a number"));
     let seed: u64 = std::env::var("OTPOST_TEST_SEED").map_or(1, |n| n.parse().expect("a number"));
     let steps = |settings: &mut otpost::config::Settings| {
-        settings.route.steps = ["meta-main", "ycloud-sms", "cliqtel-sms"].map(str::to_owned).to_vec();
+        settings.route.way.steps = ["meta-main", "ycloud-sms", "cliqtel-sms"].map(str::to_owned).to_vec();
     };
     with_settings(steps, async |app| {
         let until = Instant::now() + Duration::from_secs(12);

@@ -234,23 +234,23 @@ const ROWS: &[Row] = &[
         "{SMS}",
         &["OTPOST_ROUTE__STEPS=sm,sms,sms,other"],
         &[
-            r#"OTPOST_ROUTE__STEPS: route.steps: names "sm", which is no account; did you mean "sms"?"#,
-            r#"OTPOST_ROUTE__STEPS: route.steps: names "sms" twice; must be a list of 1 to 8 names of accounts, each at most once, in the order to try them"#,
-            r#"OTPOST_ROUTE__STEPS: route.steps: names "other", which is no account; must be one of [accounts]: sms"#,
+            r#"OTPOST_ROUTE__STEPS: route.steps: names "sm", which is no account and no pool; did you mean "sms"?"#,
+            r#"OTPOST_ROUTE__STEPS: route.steps: names "sms" twice; must be a list of 1 to 8 names of accounts or pools, each at most once, in the order to try them"#,
+            r#"OTPOST_ROUTE__STEPS: route.steps: names "other", which is no account and no pool; there are: sms"#,
         ],
     ),
     (
         "[route]\nsteps = []",
         &[],
         &[
-            "otpost.toml:2: route.steps: has 0 entries; must be a list of 1 to 8 names of accounts, each at most once, in the order to try them",
+            "otpost.toml:2: route.steps: has 0 entries; must be a list of 1 to 8 names of accounts or pools, each at most once, in the order to try them",
         ],
     ),
     (
         "[accounts.sms]\nprovider = 'ycloud'\nchannel = 'sms'\napi_key = 's3cret'\nwebhook_secret = 's3cret'",
         &[],
         &[
-            "otpost.toml: route.steps: is missing; must be a list of 1 to 8 names of accounts, each at most once, in the order to try them",
+            "otpost.toml: route.steps: is missing; must be a list of 1 to 8 names of accounts or pools, each at most once, in the order to try them",
         ],
     ),
     // sending

@@ -8,7 +8,7 @@ pub(super) const ROWS: &[Row] = &[
         "{SMS}template = 'login_code'\nper_second = 0\nconcurrency = 0\non_unknown = 'wait'",
         &[],
         &[
-            "otpost.toml:8: accounts.sms.template: is not a setting; here can stand: api_key, base_url, channel, concurrency, on_unknown, per_second, price, provider, sender_id, signature_tolerance_s, webhook_secret, webhook_secret_previous",
+            "otpost.toml:8: accounts.sms.template: is not a setting; here can stand: api_key, base_url, channel, concurrency, countries, on_unknown, per_second, price, provider, sender_id, signature_tolerance_s, webhook_secret, webhook_secret_previous",
             "otpost.toml:9: accounts.sms.per_second: is 0; must be 0.01 to 10000 messages a second",
             "otpost.toml:10: accounts.sms.concurrency: is 0; must be 1 to 1024 calls",
             r#"otpost.toml:11: accounts.sms.on_unknown: is "wait"; must be "resend" or "give_up""#,

@@ -406,3 +406,72 @@ proptest! {
         prop_assert_eq!(run(any_order), run(receipts));
     }
 }
+
+/// WhatsApp with an account that stands by, then SMS with another.
+fn message_with_standbys() -> Message {
+    let mut m = message(1);
+    let step = |channel, account, standby| Step { standby, ..Step::new(channel, account) };
+    let steps = vec![
+        step(Channel::Whatsapp, "wa", false),
+        step(Channel::Whatsapp, "wa-2", true),
+        step(Channel::Sms, "sms", false),
+        step(Channel::Sms, "sms-2", true),
+    ];
+    m.route = Route::new(steps, 30, 300, "test").unwrap();
+    m
+}
+
+fn accounts(message: &Message) -> Vec<&str> {
+    message.attempts.iter().map(|attempt| attempt.account.as_str()).collect()
+}
+
+#[test]
+fn a_standby_takes_over_for_the_account_and_never_for_the_person() {
+    let failed = |class| Event::Receipt {
+        attempt_no: 1,
+        receipt: DeliveryReceipt {
+            status: Status::Failed,
+            attempt_id: None,
+            provider_message_id: "pm".into(),
+            provider_at: None,
+            failure: Some(Failure::new("x", class)),
+        },
+    };
+    let breaker = SendResult::BreakerOpen { closed_in: TimeDelta::seconds(30) };
+    for (event, second) in [
+        (sent(1, breaker), "wa-2"),
+        (sent(1, rejected(ErrorClass::ConfigError, None)), "wa-2"),
+        (sent(1, rejected(ErrorClass::RateLimited, None)), "wa-2"),
+        (sent(1, rejected(ErrorClass::RecipientUnreachable, None)), "sms"),
+        (failed(ErrorClass::Retryable), "wa-2"),
+        (failed(ErrorClass::RecipientUnreachable), "sms"),
+        (failed(ErrorClass::Expired), "sms"),
+        (Event::Resend { channel: None }, "wa-2"),
+        (Event::Resend { channel: Some(Channel::Sms) }, "sms"),
+    ] {
+        let mut m = message_with_standbys();
+        apply(&mut m, leased(1, at(0)), at(0));
+        apply(&mut m, event.clone(), at(1));
+        assert_eq!(accounts(&m), ["wa", second], "{event:?}");
+    }
+    let mut m = message_with_standbys();
+    apply(&mut m, leased(1, at(0)), at(0));
+    apply(&mut m, sent(1, accepted()), at(1));
+    apply(&mut m, Event::DeadlinePassed { attempt_no: 1 }, at(31));
+    assert_eq!(accounts(&m), ["wa", "sms"], "another account would be as silent");
+}
+
+#[test]
+fn the_last_account_with_a_standby_is_not_waited_for_and_fails_over_soon() {
+    let mut m = message_with_standbys();
+    m.attempts = vec![Attempt::planned(1, 2, Channel::Sms, "sms", Reason::First, at(0))];
+    apply(&mut m, leased(1, at(0)), at(0));
+    assert_eq!(m.last().timer, Timer::None, "a silent SMS is not paid for twice");
+    for n in 1..MAX_TRIES {
+        apply(&mut m, sent(1, rejected(ErrorClass::Retryable, Some(400))), at(i64::from(n)));
+        assert_eq!(m.last().due_at, Some(at(i64::from(n)) + TimeDelta::milliseconds(400)));
+        apply(&mut m, leased(1, at(i64::from(n) + 1)), at(i64::from(n) + 1));
+    }
+    apply(&mut m, sent(1, rejected(ErrorClass::Retryable, Some(400))), at(5));
+    assert_eq!(accounts(&m), ["sms", "sms-2"], "three tries, then the one that stands by");
+}

@@ -1,0 +1,270 @@
+//! Looks at the settings as a whole before they are used: whom they reach, what stands behind what, what it costs.
+//!
+//! Each finding is a sentence with a remedy. What would lose codes or be decided by chance is refused; what works, but
+//! less well than it should, is degraded.
+
+use std::collections::BTreeSet;
+use std::time::SystemTime;
+
+use chrono::{DateTime, NaiveDate, Utc};
+
+use crate::config::Settings;
+use crate::config::route::Way;
+use crate::domain::channel::Channel;
+use crate::domain::phone;
+use crate::domain::prices::Prices;
+use crate::domain::route::LIFE_AFTER_REPLACEMENT_S;
+use crate::domain::routing::{Choose, Fits, Order, Pool};
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Verdict {
+    /// The program does not start with it.
+    Refused,
+    /// It starts, and says so.
+    Degraded,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Finding {
+    pub verdict: Verdict,
+    /// Its path: `routes.asia.steps`.
+    pub setting: String,
+    pub wrong: String,
+    pub remedy: String,
+}
+
+impl Finding {
+    /// For a list of warnings.
+    pub fn sentence(&self) -> String {
+        format!("{} {}; {}.", self.setting, self.wrong, self.remedy)
+    }
+}
+
+/// One route as the checks see it.
+struct Route<'a> {
+    /// `route` or `routes.NAME`.
+    path: String,
+    fits: Fits,
+    way: &'a Way,
+    /// The wait that the route itself sets.
+    replace_after_s: Option<i16>,
+    pools: Vec<Pool>,
+    /// All that its numbers can belong to.
+    countries: BTreeSet<String>,
+}
+
+/// Settings that are right one by one.
+pub(super) fn check(settings: &Settings) -> Vec<Finding> {
+    // Price lists are kept by the day; whose clock tells it does not matter here.
+    let today = DateTime::<Utc>::from(SystemTime::now()).date_naive();
+    let mut findings = Findings::default();
+    let routes = routes(settings);
+    for route in &routes {
+        reach(settings, route, &mut findings);
+        behind_whatsapp(settings, route, &mut findings);
+        prices_to_compare(settings, route, today, &mut findings);
+        lives(settings, route, &mut findings);
+    }
+    ambiguous(&routes, &mut findings);
+    prices_known(settings, today, &mut findings);
+    findings.0
+}
+
+#[derive(Default)]
+struct Findings(Vec<Finding>);
+
+impl Findings {
+    fn add(&mut self, verdict: Verdict, setting: String, wrong: String, remedy: impl Into<String>) {
+        self.0.push(Finding { verdict, setting, wrong, remedy: remedy.into() });
+    }
+}
+
+fn routes(settings: &Settings) -> Vec<Route<'_>> {
+    let all: BTreeSet<String> = phone::countries().collect();
+    let pools = |way: &Way| way.steps.iter().filter_map(|step| settings.pool(step)).collect();
+    let named = settings.routes.iter().map(|(name, route)| Route {
+        path: format!("routes.{name}"),
+        fits: route.fits.clone(),
+        way: &route.way,
+        replace_after_s: route.replace_after_s,
+        pools: pools(&route.way),
+        countries: if route.fits.countries.is_empty() { all.clone() } else { route.fits.countries.clone() },
+    });
+    let mut routes: Vec<Route<'_>> = named.collect();
+    if !settings.accounts.is_empty() {
+        // Countries with a route of their own never come here.
+        let own = settings.routes.values().filter(|route| is_for_countries_alone(&route.fits));
+        let own: BTreeSet<&String> = own.flat_map(|route| &route.fits.countries).collect();
+        let way = &settings.route.way;
+        routes.push(Route {
+            path: "route".to_owned(),
+            fits: Fits::default(),
+            way,
+            replace_after_s: None,
+            pools: pools(way),
+            countries: all.iter().filter(|country| !own.contains(country)).cloned().collect(),
+        });
+    }
+    routes
+}
+
+fn is_for_countries_alone(fits: &Fits) -> bool {
+    !fits.countries.is_empty() && fits.prefixes.is_empty() && fits.purposes.is_empty() && fits.apps.is_empty()
+}
+
+impl Settings {
+    /// Whether an account of the pool sends to the country.
+    fn reaches(&self, pool: &Pool, country: &str) -> bool {
+        pool.accounts.iter().any(|one| self.sends_to(&one.account, country))
+    }
+
+    fn sends_to(&self, account: &str, country: &str) -> bool {
+        let account = self.accounts.get(account);
+        account.is_some_and(|account| account.countries.as_ref().is_none_or(|some| some.contains(country)))
+    }
+}
+
+/// A route for named countries must reach them; nobody needs to reach the whole world.
+fn reach(settings: &Settings, route: &Route<'_>, findings: &mut Findings) {
+    let reached = |country: &&String| route.pools.iter().any(|pool| settings.reaches(pool, country));
+    let missed: Vec<&String> = route.countries.iter().filter(|country| !reached(country)).collect();
+    if missed.is_empty() {
+        return;
+    }
+    let verdict = if route.fits.countries.is_empty() { Verdict::Degraded } else { Verdict::Refused };
+    let wrong = format!("reaches nobody in {}", some_of(&missed));
+    let remedy = "add an account that sends there, or take the country out of its account's `countries` limit";
+    let remedy = if verdict == Verdict::Refused { remedy } else { "messages to them are refused" };
+    findings.add(verdict, format!("{}.steps", route.path), wrong, remedy);
+}
+
+/// WhatsApp reports neither everybody who lacks it nor every block: an SMS has to stand behind it.
+fn behind_whatsapp(settings: &Settings, route: &Route<'_>, findings: &mut Findings) {
+    let steps = &route.pools;
+    let backed = |country: &str| {
+        let reaching: Vec<Channel> =
+            steps.iter().filter(|pool| settings.reaches(pool, country)).map(|pool| pool.channel).collect();
+        let whatsapp = reaching.iter().rposition(|channel| *channel == Channel::Whatsapp);
+        let sms = reaching.iter().rposition(|channel| *channel == Channel::Sms);
+        match route.way.order {
+            Order::Cheapest => whatsapp.is_none() || sms.is_some(),
+            Order::Listed => whatsapp.is_none_or(|whatsapp| sms.is_some_and(|sms| whatsapp < sms)),
+        }
+    };
+    let alone: Vec<&String> = route.countries.iter().filter(|country| !backed(country)).collect();
+    if alone.is_empty() {
+        return;
+    }
+    let place = if alone.len() == route.countries.len() { String::new() } else { format!(" in {}", some_of(&alone)) };
+    let wrong = format!("has no SMS step behind its WhatsApp step{place}");
+    findings.add(
+        Verdict::Degraded,
+        format!("{}.steps", route.path),
+        wrong,
+        "what WhatsApp fails to deliver stays undelivered",
+    );
+}
+
+/// Who is to choose by price must know every price, in one currency.
+fn prices_to_compare(settings: &Settings, route: &Route<'_>, today: NaiveDate, findings: &mut Findings) {
+    let prices = settings.price_lists();
+    let mut compared = |setting: &str, pools: &[&Pool]| {
+        let accounts: Vec<&str> =
+            pools.iter().flat_map(|pool| &pool.accounts).map(|one| one.account.as_str()).collect();
+        compare(settings, &prices, route, setting, &accounts, today, findings);
+    };
+    if route.way.order == Order::Cheapest {
+        return compared(&format!("{}.order", route.path), &route.pools.iter().collect::<Vec<_>>());
+    }
+    for (name, pool) in route.way.steps.iter().zip(&route.pools).filter(|(_, pool)| pool.choose == Choose::Cheapest) {
+        compared(&format!("pools.{name}.choose"), &[pool]);
+    }
+}
+
+fn compare(
+    settings: &Settings,
+    prices: &Prices,
+    route: &Route<'_>,
+    setting: &str,
+    accounts: &[&str],
+    today: NaiveDate,
+    findings: &mut Findings,
+) {
+    let mut currencies = BTreeSet::new();
+    for account in accounts {
+        let sends = route.countries.iter().filter(|country| settings.sends_to(account, country));
+        let mut unknown = Vec::new();
+        for country in sends {
+            match prices.of(account, country, today) {
+                Some(price) => drop(currencies.insert(price.currency.clone())),
+                None => unknown.push(country),
+            }
+        }
+        if !unknown.is_empty() {
+            let wrong = format!("is \"cheapest\", but {account} has no price for {}", some_of(&unknown));
+            let remedy = format!("set accounts.{account}.price, or `other` in a list of [prices]");
+            findings.add(Verdict::Refused, setting.to_owned(), wrong, remedy);
+        }
+    }
+    if currencies.len() > 1 {
+        let wrong = format!("is \"cheapest\", but prices are in {}", Vec::from_iter(currencies).join(" and "));
+        findings.add(Verdict::Refused, setting.to_owned(), wrong, "must all be in one currency, to be compared");
+    }
+}
+
+/// A replacement needs a life in which it can be used.
+fn lives(settings: &Settings, route: &Route<'_>, findings: &mut Findings) {
+    let Some(wait) = route.replace_after_s else { return };
+    let least = i32::from(wait) + LIFE_AFTER_REPLACEMENT_S;
+    let uses = |name: &String| route.fits.purposes.is_empty() || route.fits.purposes.contains(name);
+    for (name, purpose) in settings.purposes.iter().filter(|(name, p)| uses(name) && p.valid_for_s < least) {
+        let wrong = format!("is {wait}, too long for {name}, whose codes live {} s", purpose.valid_for_s);
+        let remedy = format!("must be at most {}", purpose.valid_for_s - LIFE_AFTER_REPLACEMENT_S);
+        findings.add(Verdict::Refused, format!("{}.replace_after_s", route.path), wrong, remedy);
+    }
+    for name in route.fits.purposes.iter().filter(|name| !settings.purposes.contains_key(*name)) {
+        let known = Vec::from_iter(settings.purposes.keys().map(String::as_str)).join(", ");
+        let wrong = format!("names {name}, which is no purpose");
+        findings.add(Verdict::Refused, format!("{}.purposes", route.path), wrong, format!("there are: {known}"));
+    }
+}
+
+fn ambiguous(routes: &[Route<'_>], findings: &mut Findings) {
+    for (i, route) in routes.iter().enumerate() {
+        for other in routes[..i].iter().filter(|other| route.fits.is_as_specific_as(&other.fits)) {
+            let wrong = format!("is for some of the same messages as {}", other.path);
+            findings.add(
+                Verdict::Refused,
+                route.path.clone(),
+                wrong,
+                "one of the two must ask for more, or for others",
+            );
+        }
+    }
+}
+
+/// Costs are part of every attempt: without prices nobody sees what a needless message was.
+fn prices_known(settings: &Settings, today: NaiveDate, findings: &mut Findings) {
+    let prices = settings.price_lists();
+    for name in settings.accounts.keys() {
+        let Some(account) = prices.account(name) else { continue };
+        let setting = format!("accounts.{name}");
+        if account.flat.is_none() && account.lists.is_empty() {
+            let wrong = "has no price".to_owned();
+            findings.add(Verdict::Degraded, setting, wrong, "what its messages cost is not known");
+        } else if account.flat.is_none() && !account.lists.iter().any(|list| list.is_valid(today)) {
+            let wrong = "has price lists, of which none is valid today".to_owned();
+            findings.add(Verdict::Degraded, setting, wrong, "what its messages cost is not known");
+        }
+    }
+}
+
+/// The first few, and how many more.
+fn some_of(countries: &[&String]) -> String {
+    const SHOWN: usize = 4;
+    let shown = countries.iter().take(SHOWN).map(|country| country.as_str()).collect::<Vec<_>>().join(", ");
+    match countries.len().saturating_sub(SHOWN) {
+        0 => shown,
+        more => format!("{shown} and {more} more"),
+    }
+}

@@ -1,0 +1,55 @@
+//! The routes of the settings in the form in which messages are routed.
+
+use crate::config::route::Way;
+use crate::config::{AccountSettings, Settings};
+use crate::domain::prices::{AccountPrices, Prices};
+use crate::domain::routing::{Choose, Fits, Pool, Routing, Rule, Sender, Weighted};
+
+/// Of `[route]`, in the words that a message's timeline shows.
+pub(super) const EVERYBODY: &str = "the configured route";
+
+impl Settings {
+    pub fn routing(&self) -> Routing {
+        let rule = |name: String, fits: Fits, way: &Way, replace_after_s| Rule {
+            name,
+            fits,
+            steps: way.steps.iter().filter_map(|step| self.pool(step)).collect(),
+            order: way.order,
+            when_silent: way.when_silent,
+            good_share: way.good_share,
+            replace_after_s,
+        };
+        let named = self.routes.iter().map(|(name, route)| {
+            rule(format!("the route {name}"), route.fits.clone(), &route.way, route.replace_after_s)
+        });
+        let everybody = rule(EVERYBODY.to_owned(), Fits::default(), &self.route.way, None);
+        let sender =
+            |account: &AccountSettings| Sender { channel: account.channel, countries: account.countries.clone() };
+        Routing {
+            rules: named.chain([everybody]).collect(),
+            accounts: self.accounts.iter().map(|(name, account)| (name.clone(), sender(account))).collect(),
+            prices: self.price_lists(),
+        }
+    }
+
+    pub(super) fn price_lists(&self) -> Prices {
+        Prices::new(self.accounts.iter().map(|(name, account)| {
+            let of_account = self.prices.iter().filter(|prices| prices.account == *name);
+            let lists = of_account.map(|prices| prices.list.clone()).collect();
+            (name.clone(), AccountPrices { flat: account.price.clone(), lists })
+        }))
+    }
+
+    /// What a step names: a pool, or an account alone.
+    pub(super) fn pool(&self, step: &str) -> Option<Pool> {
+        let Some(pool) = self.pools.get(step) else {
+            let account = self.accounts.get(step)?;
+            let accounts = vec![Weighted { account: step.to_owned(), weight: 1.0 }];
+            return Some(Pool { channel: account.channel, accounts, choose: Choose::Weight });
+        };
+        let channel = pool.accounts.iter().find_map(|name| self.accounts.get(name))?.channel;
+        let accounts = pool.accounts.iter().zip(&pool.weights);
+        let accounts = accounts.map(|(account, &weight)| Weighted { account: account.clone(), weight }).collect();
+        Some(Pool { channel, accounts, choose: pool.choose })
+    }
+}

@@ -1,0 +1,197 @@
+//! Settings that are right one by one and wrong together, and what is said of them.
+
+use super::{env, ok};
+use crate::config::Settings;
+
+/// Two WhatsApp accounts and two SMS accounts, with prices; the route is on lines 1 and 2.
+const ACCOUNTS: &str = r#"
+[codes]
+keys = ["1:code-key-code-key-code-key-code-key"]
+[server]
+public_url = "https://otp.example.com"
+[accounts.wa]
+provider = "ycloud"
+channel = "whatsapp"
+api_key = "s3cret"
+from = "+12025550143"
+webhook_secret = "whsec_s3cret"
+template = "login_code"
+language = "en"
+price = "0.02 USD"
+[accounts.sms]
+provider = "ycloud"
+channel = "sms"
+api_key = "s3cret"
+webhook_secret = "whsec_s3cret"
+price = "0.04 USD"
+[accounts.asia]
+provider = "ycloud"
+channel = "sms"
+api_key = "s3cret"
+webhook_secret = "whsec_s3cret"
+countries = ["ID", "SG"]
+"#;
+
+/// What stands before the accounts, and the lines that refuse it.
+const REFUSED: &[(&str, &[&str])] = &[
+    (
+        "[route]\nsteps = ['wa', 'sms']\n[routes.a]\ncountries = ['ID', 'BR']\n[routes.b]\ncountries = ['BR']",
+        &[
+            "otpost.toml:5: routes.b: is for some of the same messages as routes.a; one of the two must ask for more, or for others",
+        ],
+    ),
+    (
+        "[route]\nsteps = ['wa', 'sms']\n[routes.a]\ncountries = ['BR', 'US', 'ID']\nsteps = ['asia']",
+        &[
+            "otpost.toml:5: routes.a.steps: reaches nobody in BR, US; add an account that sends there, or take the country \
+             out of its account's `countries` limit",
+        ],
+    ),
+    (
+        "[route]\nsteps = ['wa', 'sms', 'asia']\norder = 'cheapest'",
+        &[
+            "otpost.toml:3: route.order: is \"cheapest\", but asia has no price for ID, SG; set accounts.asia.price, or \
+             `other` in a list of [prices]",
+        ],
+    ),
+    (
+        "[route]\nsteps = ['wa', 'cheap']\n[pools.cheap]\naccounts = ['sms', 'asia']\nchoose = 'cheapest'\n\
+         [prices.a]\naccount = 'asia'\nfrom = '2020-01-01'\n[prices.a.countries]\nID = '4000 IDR'",
+        &[
+            "otpost.toml:5: pools.cheap.choose: is \"cheapest\", but asia has no price for SG; set accounts.asia.price, or \
+             `other` in a list of [prices]",
+            "otpost.toml:5: pools.cheap.choose: is \"cheapest\", but prices are in IDR and USD; must all be in one \
+             currency, to be compared",
+        ],
+    ),
+    (
+        "[route]\nsteps = ['wa', 'sms']\n[purposes.quick]\nvalid_for_s = 120\n[routes.a]\npurposes = ['quick', 'slow']\n\
+         replace_after_s = 45",
+        &[
+            "otpost.toml:6: routes.a.purposes: names slow, which is no purpose; there are: login, other, payment, quick, \
+             reset, signup",
+            "otpost.toml:7: routes.a.replace_after_s: is 45, too long for quick, whose codes live 120 s; must be at most 30",
+        ],
+    ),
+    (
+        "[route]\nsteps = ['sms', 'mix']\n[pools.mix]\naccounts = ['wa', 'sms', 'wa', 'no']\nweights = [1, 2]",
+        &[
+            "otpost.toml:4: pools.mix.accounts: mixes channels: sms sends sms; must be a list of 1 to 8 names of accounts of \
+             one channel, each at most once",
+            "otpost.toml:4: pools.mix.accounts: names \"wa\" twice; must be a list of 1 to 8 names of accounts of one \
+             channel, each at most once",
+            "otpost.toml:4: pools.mix.accounts: names \"no\", which is no account; there are: asia, sms, wa",
+            "otpost.toml:5: pools.mix.weights: has 2 numbers; must have one for each of the 4 accounts",
+        ],
+    ),
+    (
+        "[route]\nsteps = ['sms']\n[pools.wa]\naccounts = ['sms']\nweights = [0]",
+        &[
+            "otpost.toml:3: pools.wa: has the name of an account; must have a name of its own, since routes name both",
+            "otpost.toml:5: pools.wa.weights: has an entry that does not fit; must be a list of numbers from 0.01 to 1000",
+        ],
+    ),
+    (
+        "[route]\nsteps = ['sms']\n[routes.a]\nsteps = ['sms']\n[routes.b]\ncountries = ['XX', 'id']\nprefixes = ['62', '+0']\n\
+         apps = ['A']\ngood_share = 2",
+        &[
+            "otpost.toml:3: routes.a: does not say for whom it is; must have at least one of countries, prefixes, purposes, \
+             apps; [route] is for everybody else",
+            "otpost.toml:6: routes.b.countries: has \"XX\", which is no country with a calling code; must be a list of \
+             countries by two capital letters (ISO 3166-1), such as [\"ID\", \"BR\"]",
+            "otpost.toml:6: routes.b.countries: has \"id\", which is no country with a calling code; must be a list of \
+             countries by two capital letters (ISO 3166-1), such as [\"ID\", \"BR\"]",
+            "otpost.toml:7: routes.b.prefixes: has \"62\"; must be a list of beginnings of numbers, such as \"+62811\"",
+            "otpost.toml:7: routes.b.prefixes: has \"+0\"; must be a list of beginnings of numbers, such as \"+62811\"",
+            "otpost.toml:8: routes.b.apps: has \"A\"; must be a list of names of a-z, 0-9 and -",
+            "otpost.toml:9: routes.b.good_share: is 2; must be 0 to 1 as a share of all",
+        ],
+    ),
+    (
+        "[route]\nsteps = ['sms']\n[prices.a]\naccount = 'sm'\nfrom = '2026-13-01'\n[prices.b]\naccount = 'sms'\n\
+         from = '2026-02-01'\nuntil = '2026-02-01'\nother = '4'\n[prices.b.countries]\nXX = '1 USD'\nID = 'free'",
+        &[
+            "otpost.toml:3: prices.a: has no price; must have `other` or a table `countries`",
+            "otpost.toml:4: prices.a.account: names \"sm\", which is no account; did you mean \"sms\"?",
+            "otpost.toml:5: prices.a.from: is \"2026-13-01\"; must be a day, such as \"2026-12-31\"",
+            "otpost.toml:9: prices.b.until: is 2026-02-01, not after 2026-02-01; must be the first day on which it is over",
+            "otpost.toml:10: prices.b.other: is \"4\"; must be an amount with at most 6 decimals and a currency, such as \
+             \"0.04 USD\"",
+            "otpost.toml:12: prices.b.countries.XX: is no country with a calling code; must be two capital letters (ISO \
+             3166-1), such as ID",
+            "otpost.toml:13: prices.b.countries.ID: is \"free\"; must be an amount with at most 6 decimals and a currency, \
+             such as \"0.04 USD\"",
+        ],
+    ),
+];
+
+/// What stands before the accounts, and the sentences that mark it degraded.
+const DEGRADED: &[(&str, &[&str])] = &[
+    (
+        "[route]\nsteps = ['wa', 'both']\n[pools.both]\naccounts = ['sms', 'asia']\n[prices.a]\naccount = 'asia'\n\
+      from = '2020-01-01'\nother = '0.3 USD'",
+        &[],
+    ),
+    (
+        "[route]\nsteps = ['asia']",
+        &[
+            "route.steps reaches nobody in AC, AD, AE, AF and 239 more; messages to them are refused.",
+            "accounts.asia has no price; what its messages cost is not known.",
+            "accounts.sms is in no route: it sends nothing.",
+            "accounts.wa is in no route: it sends nothing.",
+        ],
+    ),
+    (
+        "[route]\nsteps = ['sms', 'wa', 'asia']\n[routes.a]\ncountries = ['ID']\nsteps = ['sms', 'wa']\n[pools.spare]\n\
+         accounts = ['sms']",
+        &[
+            "routes.a.steps has no SMS step behind its WhatsApp step; what WhatsApp fails to deliver stays undelivered.",
+            "route.steps has no SMS step behind its WhatsApp step in AC, AD, AE, AF and 239 more; what WhatsApp fails to \
+             deliver stays undelivered.",
+            "accounts.asia has no price; what its messages cost is not known.",
+            "pools.spare is in no route.",
+        ],
+    ),
+    (
+        "[route]\nsteps = ['wa', 'sms']\n[routes.a]\ncountries = ['ID']\nsteps = ['wa', 'asia']\n[prices.a]\n\
+         account = 'asia'\nfrom = '2020-01-01'\nuntil = '2021-01-01'\nother = '0.3 USD'",
+        &["accounts.asia has price lists, of which none is valid today; what its messages cost is not known."],
+    ),
+];
+
+#[test]
+fn what_would_lose_codes_or_be_left_to_chance_is_refused() {
+    for (text, expected) in REFUSED {
+        let text = format!("{text}{ACCOUNTS}");
+        let error = Settings::read(Some(("otpost.toml", &text)), &env(&[])).expect_err(&text);
+        assert_eq!(error.to_string().lines().collect::<Vec<_>>(), *expected, "{text}");
+    }
+}
+
+#[test]
+fn what_works_less_well_than_it_should_is_said() {
+    for (text, expected) in DEGRADED {
+        let settings = ok(&format!("{text}{ACCOUNTS}"), &[]);
+        let said: Vec<String> = settings.degraded.into_iter().chain(settings.warnings).collect();
+        assert_eq!(said, *expected, "{text}");
+    }
+}
+
+#[test]
+fn routes_pools_and_prices_can_come_from_variables() {
+    let variables = [
+        ("OTPOST_ROUTE__STEPS", "wa,both"),
+        ("OTPOST_POOLS__BOTH__ACCOUNTS", "sms, asia"),
+        ("OTPOST_POOLS__BOTH__WEIGHTS", "3, 1.5"),
+        ("OTPOST_ROUTES__NORTH__COUNTRIES", "US, CA"),
+        ("OTPOST_ROUTES__NORTH__STEPS", "sms"),
+        ("OTPOST_PRICES__ASIA__ACCOUNT", "asia"),
+        ("OTPOST_PRICES__ASIA__FROM", "2020-01-01"),
+        ("OTPOST_PRICES__ASIA__COUNTRIES__ID", "0.3 USD"),
+    ];
+    let settings = ok(ACCOUNTS, &variables);
+    assert_eq!(settings.pools["both"].weights, [3.0, 1.5]);
+    assert_eq!(settings.routes["north"].way.steps, ["sms"]);
+    let on = "2026-01-01".parse().unwrap();
+    assert_eq!(settings.routing().prices.of("asia", "ID", on).unwrap().to_string(), "0.30 USD");
+}

@@ -1,0 +1,32 @@
+//! `POST /v1/channels`: which channels to offer for a number, before a code is sent.
+
+use actix_web::{HttpResponse, web};
+use serde::Deserialize;
+use serde_json::json;
+
+use crate::domain::phone::Phone;
+use crate::services::choose_route::Whom;
+use crate::web::api::Api;
+use crate::web::auth::App;
+use crate::web::body;
+use crate::web::problem::Problem;
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Request {
+    to: String,
+    purpose: Option<String>,
+}
+
+/// A POST, so that the number stands in no address and in no access log.
+pub async fn offer(App(app): App, api: web::Data<Api>, payload: web::Payload) -> Result<HttpResponse, Problem> {
+    let body = body::read(payload, body::API_LIMIT).await?;
+    let request = body::parse::<Request>(&body)?;
+    let to = Phone::parse(&request.to).map_err(|e| Problem::field("to", e.to_string()))?;
+    let purpose = request.purpose.unwrap_or_else(|| "login".to_owned());
+    let policy = api.accept.policies.now();
+    policy.purpose(&purpose).map_err(|reason| Problem::field("purpose", reason))?;
+    let whom = Whom { app: &app, to: &to, purpose: &purpose, channel: None };
+    let channels = api.accept.choose.offer(&policy, whom, api.clock.now()).await;
+    Ok(HttpResponse::Ok().json(json!({ "to": to.masked(), "country": to.country(), "channels": channels })))
+}
