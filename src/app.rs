@@ -15,6 +15,7 @@ use tokio::task::JoinHandle;
 use crate::clock::Clock;
 use crate::config::{Settings, UnknownPolicy};
 use crate::domain::code_keys::CodeKeys;
+use crate::domain::language::Languages;
 use crate::providers::client::{Client, ClientError};
 use crate::services::accept_message::AcceptMessage;
 use crate::services::account::{AccountPlan, Accounts};
@@ -126,19 +127,28 @@ impl App {
             apply,
             seen: Seen::default(),
         };
+        let policies = Policies::new(policy(settings));
         let dispatch = Arc::new(Dispatch {
             transitions: transitions.clone(),
             ledger: ledger.clone(),
             clock: clock.clone(),
             client: Client::new(&settings.sending.client)?,
             accounts: accounts.clone(),
-            text: settings.text.clone(),
+            policies: policies.clone(),
             lease: TimeDelta::from_std(settings.sending.lease).unwrap_or(TimeDelta::seconds(20)),
             stopped: tokio::sync::Mutex::new(false),
         });
         let ticks = Ticks::default();
         let api = web::Data::new(Api {
-            accept: accept(settings, &api_pool, Intake::start(&intake_pool), &accounts, &clock, &keys, wake_sender),
+            accept: AcceptMessage {
+                pool: api_pool.clone(),
+                intake: Intake::start(&intake_pool),
+                clock: clock.clone(),
+                keys: keys.clone(),
+                choose: ChooseRoute { accounts: accounts.clone() },
+                policies,
+                wake_sender,
+            },
             app_keys: AppKeys::new(api_pool.clone(), clock.clone()),
             pool: api_pool,
             clock: clock.clone(),
@@ -241,7 +251,7 @@ fn accounts(settings: &Settings) -> Accounts {
         channel: account.channel,
         provider_name: account.provider.name(),
         provider: account.provider.build(),
-        template: account.template.clone(),
+        templates: account.templates.clone(),
         callback_url: format!("{}/webhooks/{name}", settings.server.public_url),
         per_second: account.per_second,
         concurrency: account.concurrency,
@@ -250,26 +260,6 @@ fn accounts(settings: &Settings) -> Accounts {
         price: account.price.clone(),
         resend_after: (account.on_unknown == UnknownPolicy::Resend).then(|| seconds(sending.resend_after)),
     }))
-}
-
-fn accept(
-    settings: &Settings,
-    pool: &PgPool,
-    intake: Intake,
-    accounts: &Accounts,
-    clock: &Clock,
-    keys: &CodeKeys,
-    wake_sender: Arc<Notify>,
-) -> AcceptMessage {
-    AcceptMessage {
-        pool: pool.clone(),
-        intake,
-        clock: clock.clone(),
-        keys: keys.clone(),
-        choose: ChooseRoute { accounts: accounts.clone() },
-        policies: Policies::new(policy(settings)),
-        wake_sender,
-    }
 }
 
 fn policy(settings: &Settings) -> Policy {
@@ -281,5 +271,25 @@ fn policy(settings: &Settings) -> Policy {
         };
         (name.clone(), defaults)
     });
-    Policy { purposes: purposes.collect(), routing: settings.routing(), max_tries: settings.codes.max_tries }
+    Policy {
+        purposes: purposes.collect(),
+        routing: settings.routing(),
+        languages: languages(settings),
+        texts: settings.text.clone(),
+        max_tries: settings.codes.max_tries,
+    }
+}
+
+/// All that a text or a template is there in, the default first.
+fn languages(settings: &Settings) -> Languages {
+    let default = settings.text.default_language();
+    let texts = settings.text.iter().map(|text| &text.language);
+    let templates = settings.accounts.values().flat_map(|account| account.templates.iter().map(|one| &one.language));
+    let mut available: Vec<_> = Vec::new();
+    for language in texts.chain(templates) {
+        if !available.contains(language) {
+            available.push(language.clone());
+        }
+    }
+    Languages { available, default: default.clone() }
 }

@@ -10,13 +10,15 @@ use crate::config::{
     SendingSettings, ServerSettings, Settings, UnknownPolicy, Way,
 };
 use crate::domain::channel::Channel;
+use crate::domain::language::Language;
 use crate::domain::price::Price;
 use crate::domain::secret::Secret;
-use crate::domain::text::SmsText;
+use crate::domain::texts::Texts;
 use crate::providers::Template;
 use crate::providers::client::ClientSettings;
 use crate::providers::cliqtel::{CliqtelSender, CliqtelSmsConfig, CliqtelWhatsappConfig};
 use crate::providers::meta::MetaConfig;
+use crate::providers::templates::{AccountTemplate, Templates};
 use crate::providers::ycloud::{DEFAULT_TOLERANCE_S, YcloudSmsConfig, YcloudWhatsappConfig};
 use crate::simulator as sim;
 
@@ -33,9 +35,9 @@ pub fn settings(data_dir: &Path, listen: SocketAddr, simulator_url: &str, replac
     let account = |channel, provider| AccountSettings {
         channel,
         provider,
-        template: Template {
-            name: if channel == Channel::Whatsapp { "login_code".to_owned() } else { String::new() },
-            language: if channel == Channel::Whatsapp { "en_US".to_owned() } else { String::new() },
+        templates: match channel {
+            Channel::Whatsapp => templates(&[("login_code", "en_US")]),
+            Channel::Sms => Templates::default(),
         },
         per_second: 2000.0,
         concurrency: 256,
@@ -119,7 +121,7 @@ pub fn settings(data_dir: &Path, listen: SocketAddr, simulator_url: &str, replac
         server: ServerSettings { listen, public_url: format!("http://{listen}"), workers: 2 },
         database: DatabaseSettings { url: None, connections: 16, ledger_connections: 8 },
         codes: CodeSettings { keys: None, max_tries: 5 },
-        text: SmsText::new(SmsText::DEFAULT, "Example").expect("the default text is right"),
+        text: Texts::shipped(Some("Example")),
         purposes: BTreeMap::from([
             ("login".to_owned(), purpose(300, 6)),
             ("payment".to_owned(), purpose(600, 8)),
@@ -143,6 +145,18 @@ pub fn settings(data_dir: &Path, listen: SocketAddr, simulator_url: &str, replac
         degraded: Vec::new(),
         warnings: Vec::new(),
     }
+}
+
+/// Templates by name and the provider's spelling of their language; the first is the default.
+///
+/// # Panics
+/// When one is no language.
+pub fn templates(templates: &[(&str, &str)]) -> Templates {
+    let one = |&(name, language): &(&str, &str)| {
+        let template = Template { name: name.to_owned(), language: language.to_owned() };
+        AccountTemplate::new(Language::parse(language).expect("a language"), template)
+    };
+    Templates::new(templates.iter().map(one).collect())
 }
 
 /// The token in the callback address of the WhatsApp account at Cliqtel.

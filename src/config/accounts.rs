@@ -6,11 +6,14 @@ use crate::config::account_providers::{self, ProviderName};
 use crate::config::countries;
 use crate::config::prices::PRICE_ALLOWED;
 use crate::config::section::Section;
+use crate::config::templates;
 use crate::domain::channel::Channel;
+use crate::domain::language::Language;
 use crate::domain::price::Price;
 use crate::domain::words::words;
 use crate::providers::cliqtel::{CliqtelSms, CliqtelSmsConfig, CliqtelWhatsapp, CliqtelWhatsappConfig};
 use crate::providers::meta::{Meta, MetaConfig};
+use crate::providers::templates::Templates;
 use crate::providers::ycloud::{YcloudSms, YcloudSmsConfig, YcloudWhatsapp, YcloudWhatsappConfig};
 use crate::providers::{Provider, Template};
 
@@ -18,8 +21,8 @@ use crate::providers::{Provider, Template};
 pub struct AccountSettings {
     pub channel: Channel,
     pub provider: ProviderSettings,
-    /// Name and language, both empty for SMS.
-    pub template: Template,
+    /// None for SMS.
+    pub templates: Templates,
     /// Messages a second, 0.01 to 10 000.
     pub per_second: f64,
     /// Calls at the same time, 1 to 1024.
@@ -93,19 +96,21 @@ pub(super) fn is_name(text: &str) -> bool {
 }
 
 /// Those that could be read; of the others everything wrong has been said.
-pub(super) fn read(section: &Section<'_>) -> BTreeMap<String, Option<AccountSettings>> {
+///
+/// `default_language`: the texts'.
+pub(super) fn read(section: &Section<'_>, default_language: &Language) -> BTreeMap<String, Option<AccountSettings>> {
     let mut accounts = BTreeMap::new();
     for (name, child) in section.children() {
         if !is_name(&name) {
             child.complain_here("is no name of an account", NAME_ALLOWED);
         }
-        accounts.insert(name, AccountSettings::read(child));
+        accounts.insert(name, AccountSettings::read(child, default_language));
     }
     accounts
 }
 
 impl AccountSettings {
-    fn read(section: Section<'_>) -> Option<Self> {
+    fn read(section: Section<'_>, default_language: &Language) -> Option<Self> {
         let allowed = "must be \"meta\" or \"ycloud\" or \"cliqtel\"";
         let name = section.required("provider", section.word("provider", ProviderName::ALL), allowed);
         let allowed = "must be \"whatsapp\" or \"sms\"";
@@ -121,9 +126,9 @@ impl AccountSettings {
             return None;
         }
         let provider = account_providers::read(&section, name, channel);
-        let template = match channel {
-            Channel::Whatsapp => template(&section),
-            Channel::Sms => Some(Template { name: String::new(), language: String::new() }),
+        let templates = match channel {
+            Channel::Whatsapp => templates::read(&section, default_language),
+            Channel::Sms => Some(Templates::default()),
         };
         let (per_second, concurrency) = name.limits(channel);
         let per_second = section.number("per_second", 0.01..=10_000.0, "messages a second").unwrap_or(per_second);
@@ -132,30 +137,33 @@ impl AccountSettings {
         let price = section.parsed("price", PRICE_ALLOWED, |text| text.parse().ok());
         let countries = countries::read(&section, "countries");
         section.finish();
-        let (provider, template) = (provider?, template?);
-        Some(Self { channel, provider, template, per_second, concurrency, on_unknown, price, countries })
+        let (provider, templates) = (provider?, templates?);
+        Some(Self { channel, provider, templates, per_second, concurrency, on_unknown, price, countries })
     }
 }
 
 /// Source of the patterns: Meta, "Template components" and "Supported languages".
-fn template(section: &Section<'_>) -> Option<Template> {
-    let is_template =
-        |s: &str| (1..=512).contains(&s.len()) && s.bytes().all(|b| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'_'));
-    let allowed = "must be the name of an approved authentication template: a-z, 0-9 and _";
-    let name = section.parsed("template", allowed, |text| is_template(text).then(|| text.to_owned()));
-    let name = section.required("template", name, allowed);
-    let allowed = "must be the template's language as the provider writes it, such as en_US or id";
-    let language = section.parsed("language", allowed, |text| is_language(text).then(|| text.to_owned()));
-    let language = section.required("language", language, allowed);
+pub(super) fn template(section: &Section<'_>) -> Option<Template> {
+    let name = section.parsed("template", TEMPLATE_ALLOWED, template_name);
+    let name = section.required("template", name, TEMPLATE_ALLOWED);
+    let language = section.parsed("language", TEMPLATE_LANGUAGE_ALLOWED, template_language);
+    let language = section.required("language", language, TEMPLATE_LANGUAGE_ALLOWED);
     Some(Template { name: name?, language: language? })
 }
 
-fn is_language(text: &str) -> bool {
-    let (language, region) = text.split_once('_').unwrap_or((text, "XX"));
-    (2..=3).contains(&language.len())
-        && language.bytes().all(|b| b.is_ascii_lowercase())
-        && (2..=4).contains(&region.len())
-        && region.bytes().all(|b| b.is_ascii_alphabetic())
+pub(super) const TEMPLATE_ALLOWED: &str = "must be the name of an approved authentication template: a-z, 0-9 and _";
+
+pub(super) fn template_name(text: &str) -> Option<String> {
+    let fits = |b: u8| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'_');
+    ((1..=512).contains(&text.len()) && text.bytes().all(fits)).then(|| text.to_owned())
+}
+
+pub(super) const TEMPLATE_LANGUAGE_ALLOWED: &str =
+    "must be the template's language as the provider writes it, such as en_US or id";
+
+pub(super) fn template_language(text: &str) -> Option<String> {
+    let fits = text.as_bytes().get(..2).is_some_and(|start| start.iter().all(u8::is_ascii_lowercase));
+    (fits && !text.contains('-') && Language::parse(text).is_ok()).then(|| text.to_owned())
 }
 
 fn on_unknown(section: &Section<'_>, channel: Channel) -> UnknownPolicy {

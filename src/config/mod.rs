@@ -22,6 +22,7 @@ mod prices;
 mod route;
 mod routing;
 mod policy;
+mod templates;
 mod sending;
 mod log;
 mod warnings;
@@ -46,7 +47,7 @@ pub use self::server::ServerSettings;
 use crate::config::policy::{Finding, Verdict};
 use crate::config::section::Section;
 use crate::config::source::{Place, Source};
-use crate::domain::text::SmsText;
+use crate::domain::texts::Texts;
 
 /// In the working directory.
 const DEFAULT_FILE: &str = "otpost.toml";
@@ -58,7 +59,7 @@ pub struct Settings {
     pub server: ServerSettings,
     pub database: DatabaseSettings,
     pub codes: CodeSettings,
-    pub text: SmsText,
+    pub text: Texts,
     /// By name; `login`, `signup`, `payment`, `reset` and `other` are always there.
     pub purposes: BTreeMap<String, Purpose>,
     /// For everybody who has no route of their own.
@@ -118,7 +119,7 @@ impl Settings {
         let database = DatabaseSettings::read(root.section("database"));
         let codes = CodeSettings::read(root.section("codes"), database.url.is_some());
         let text = text::read(root.section("text"));
-        let accounts = accounts::read(&root.section("accounts"));
+        let accounts = accounts::read(&root.section("accounts"), text.default_language());
         let pools = pools::read(&root.section("pools"), &accounts);
         let names: BTreeSet<String> = accounts.keys().cloned().collect();
         let prices = prices::read(&root.section("prices"), &names);

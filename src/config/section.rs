@@ -102,6 +102,11 @@ impl<'a> Section<'a> {
         self.table.is_some() || self.source.env.keys().any(|name| name.starts_with(&prefix))
     }
 
+    /// Whether this setting is given, right or wrong.
+    pub fn has(&self, key: &str) -> bool {
+        self.raw(key).is_some()
+    }
+
     pub fn text(&self, key: &str) -> Option<String> {
         match self.raw(key)? {
             Raw::Variable(text) => Some(text.to_owned()),
@@ -222,7 +227,7 @@ impl<'a> Section<'a> {
 
     /// Complains when `value` is `None` and the setting is not given at all.
     pub fn required<T>(&self, key: &str, value: Option<T>, allowed: &str) -> Option<T> {
-        if value.is_none() && self.raw(key).is_none() {
+        if value.is_none() && !self.has(key) {
             self.complain(key, "is missing", allowed);
         }
         value

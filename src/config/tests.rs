@@ -6,6 +6,11 @@ mod policy;
 
 use super::*;
 use crate::domain::channel::Channel;
+use crate::domain::code::Code;
+use crate::domain::language::Language;
+use crate::domain::route::Platform;
+use crate::providers::Template;
+use crate::providers::templates::{AccountTemplate, Button, Templates};
 
 const EXAMPLE: &str = include_str!("../../otpost.example.toml");
 
@@ -26,6 +31,14 @@ fn env(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
 
 fn example_with(pairs: &[(&str, &str)]) -> Result<Settings, ConfigErrors> {
     Settings::read(Some(("otpost.toml", EXAMPLE)), &env(&[&REFERENCES, pairs].concat()))
+}
+
+fn templates(templates: &[(&str, &str)]) -> Templates {
+    let template = |name: &str, language: &str| Template { name: name.to_owned(), language: language.to_owned() };
+    let one = |(name, written): &(&str, &str)| {
+        AccountTemplate::new(Language::parse(written).unwrap(), template(name, written))
+    };
+    Templates::new(templates.iter().map(one).collect())
 }
 
 fn ok(text: &str, pairs: &[(&str, &str)]) -> Settings {
@@ -57,8 +70,8 @@ fn the_example_loads_as_it_stands() {
     let limits = |name: &str| (account(name).per_second, account(name).concurrency, account(name).on_unknown);
     assert_eq!(limits("meta-main"), (80.0, 64, UnknownPolicy::GiveUp));
     assert_eq!(limits("ycloud-sms"), (200.0, 64, UnknownPolicy::Resend));
-    assert_eq!(account("meta-main").template.language, "en_US");
-    assert_eq!(account("ycloud-sms").template.name, "");
+    assert_eq!(account("meta-main").templates, templates(&[("login_code", "en_US")]));
+    assert_eq!(account("ycloud-sms").templates.iter().count(), 0);
     let expected = ["server.public_url is http://127.0.0.1:8080: providers cannot reach it with their callbacks."];
     assert_eq!(settings.warnings, expected);
     assert_eq!(settings.degraded, Vec::<String>::new());
@@ -93,7 +106,13 @@ fn what_the_example_comments_out_are_the_defaults() {
     assert_eq!(full.accounts.len(), 5);
     assert_eq!((full.routes.len(), full.pools.len(), full.prices[0].list.countries.len()), (1, 1, 2));
     assert_eq!(full.purposes, plain.purposes);
-    assert_eq!(full.text, plain.text);
+    // Brand and autofill are examples, and Japanese comes on top.
+    let english = |s: &Settings| s.text.render(s.text.choose("en", ""), None, &Code::made_up(6), 300).to_string();
+    assert_eq!(english(&full), "493817 is your Example code. It expires in 5 min.");
+    assert_eq!(english(&plain), "493817 is your verification code. It expires in 5 min.");
+    let languages = |s: &Settings| Vec::from_iter(s.text.iter().map(|text| text.language.to_string())).join(" ");
+    assert_eq!(languages(&plain), "en id pt-BR es hi ar zh fr de nl");
+    assert_eq!(languages(&full), languages(&plain) + " ja");
     assert_eq!(full.server.listen, plain.server.listen);
     assert_eq!(format!("{:?}", full.log), format!("{:?}", plain.log));
     assert_eq!(format!("{:?}", full.route), format!("{:?}", plain.route));
@@ -105,7 +124,7 @@ fn what_the_example_comments_out_are_the_defaults() {
     assert_eq!(format!("{sending:?}"), format!("{:?}", plain.sending));
     for (name, account) in &full.accounts {
         account.provider.build();
-        assert_eq!(account.channel == Channel::Sms, account.template.name.is_empty(), "{name}");
+        assert_eq!(account.channel == Channel::Sms, account.templates.iter().next().is_none(), "{name}");
     }
     let meta = |s: &Settings| match &s.accounts["meta-main"].provider {
         ProviderSettings::Meta(c) => (c.version.clone(), c.base_url.clone()),
@@ -235,4 +254,102 @@ fn what_deserves_a_second_look_is_said() {
         "accounts.wa uses Cliqtel, which is beta: the shape of its callbacks is not documented but assumed.",
     ];
     assert_eq!(settings.warnings, expected);
+}
+
+#[test]
+fn texts_are_overridden_and_added_by_language() {
+    let settings = ok(
+        r##"
+        [text]
+        brand = "Kopi"
+        default_language = "id"
+        sms = "{code}: kode {brand}"
+        web_host = "Kopi.Example.com"
+        android_hash = "FA+9qCX9VSu"
+        [text.languages.zh_Hant]
+        sms = "{code} 是您的{brand}驗證碼。"
+        [text.languages.en]
+        sms = "{brand} code {code}"
+        "##,
+        &[("OTPOST_TEXT__LANGUAGES__PT_BR__SMS", "{code} é o código. {minutes} min.")],
+    );
+    let code = Code::made_up(6);
+    let sms = |language: &str, country: &str, platform| {
+        settings.text.render(settings.text.choose(language, country), platform, &code, 300).to_string()
+    };
+    assert_eq!(sms("", "JP", None), "493817: kode Kopi");
+    assert_eq!(sms("zh-TW", "US", None), "493817 是您的Kopi驗證碼。");
+    assert_eq!(sms("", "HK", None), "493817 是您的Kopi驗證碼。");
+    assert_eq!(sms("", "CN", None), "493817 是您的Kopi验证码，5 分钟内有效。");
+    assert_eq!(sms("en", "ID", Some(Platform::Ios)), "Kopi code 493817\n@kopi.example.com #493817");
+    assert_eq!(sms("en", "ID", Some(Platform::Android)), "Kopi code 493817\nFA+9qCX9VSu");
+    assert_eq!(sms("pt", "ID", None), "493817 é o código. 5 min.");
+    assert_eq!(settings.text.default_language().to_string(), "id");
+}
+
+const ACCOUNT: &str = r#"
+    [route]
+    steps = ["wa"]
+    [accounts.wa]
+    provider = "cliqtel"
+    channel = "whatsapp"
+    api_key = "k"
+    account_id = 1
+    callback_token = "cliqtel-callback-token"
+    "#;
+
+#[test]
+fn templates_by_language_stand_beside_the_short_form() {
+    let tables = r#"
+    template = "login_code"
+    language = "en_US"
+    [accounts.wa.templates.id]
+    name = "kode_login"
+    android = "kode_otomatis"
+    lifetime_s = 60
+    [accounts.wa.templates.zh-Hant]
+    name = "login_code"
+    language = "zh_TW"
+    button = "one_tap"
+    "#;
+    let settings = ok(&format!("{ACCOUNT}{tables}"), &[("OTPOST_ACCOUNTS__WA__TEMPLATES__PT_BR__NAME", "codigo")]);
+    let found = &settings.accounts["wa"].templates;
+    let shown: Vec<_> = found
+        .iter()
+        .map(|one| {
+            let android = one.android.as_ref().map(|t| (t.name.as_str(), t.language.as_str()));
+            let Template { name, language } = &one.template;
+            (one.language.to_string(), name.as_str(), language.as_str(), android, one.button, one.lifetime_s)
+        })
+        .collect();
+    let copy = Button::CopyCode;
+    let expected = [
+        ("en-US".to_owned(), "login_code", "en_US", None, copy, None),
+        ("id".to_owned(), "kode_login", "id", Some(("kode_otomatis", "id")), copy, Some(60)),
+        ("pt-BR".to_owned(), "codigo", "pt_BR", None, copy, None),
+        ("zh-Hant".to_owned(), "login_code", "zh_TW", None, Button::OneTap, None),
+    ];
+    assert_eq!(shown, expected);
+}
+
+#[test]
+fn without_the_short_form_the_texts_default_language_comes_first() {
+    let tables = "[accounts.wa.templates.ar]\nname = 'a'\n[accounts.wa.templates.en-US]\nname = 'e'\n\
+                  [accounts.wa.templates.id]\nname = 'i'\n[text]\n";
+    for (default, first) in [("en", "e"), ("id", "i"), ("hi", "a")] {
+        let settings = ok(&format!("{ACCOUNT}{tables}default_language = '{default}'"), &[]);
+        assert_eq!(settings.accounts["wa"].templates.choose("ja", "JP", None).name, first);
+    }
+}
+
+#[test]
+fn a_text_too_long_for_the_sms_retriever_is_told() {
+    let sms = "{code} is your {brand} code. It expires in {minutes} min. ".to_owned() + &"Never share it. ".repeat(5);
+    let text = format!("[text]\nandroid_hash = 'FA+9qCX9VSu'\nsms = '{sms}'");
+    let warnings = ok(&text, &[]).warnings;
+    let told = "The SMS text in en is 152 bytes with text.android_hash and a code of 10 digits: Android apps are handed at \
+                most 140.";
+    assert!(warnings.iter().any(|warning| warning == told), "{warnings:#?}");
+    let short = ok("[text]\nandroid_hash = 'FA+9qCX9VSu'", &[]).warnings;
+    assert!(!short.iter().any(|warning| warning.contains("android_hash")), "{short:#?}");
 }

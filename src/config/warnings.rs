@@ -5,6 +5,11 @@ use std::collections::BTreeSet;
 use crate::config::address::{is_https, is_loopback};
 use crate::config::{AccountSettings, Settings};
 use crate::domain::code::Code;
+use crate::domain::route::Platform;
+use crate::domain::sms::{self, RETRIEVER_BYTES};
+
+/// Longest that a code is good for, in seconds.
+const LONGEST_LIFE_S: i64 = 600;
 
 /// A sentence each.
 pub(super) fn of(settings: &Settings) -> Vec<String> {
@@ -26,6 +31,7 @@ pub(super) fn of(settings: &Settings) -> Vec<String> {
         }
     }
     unused(settings, &mut warnings);
+    texts(settings, &mut warnings);
     for (name, _) in settings.accounts.iter().filter(|(_, account)| account.provider.name() == "cliqtel") {
         warnings.push(format!(
             "accounts.{name} uses Cliqtel, which is beta: the shape of its callbacks is not documented but assumed."
@@ -61,5 +67,24 @@ fn unused(settings: &Settings, warnings: &mut Vec<String>) {
     }
     for name in settings.accounts.keys().filter(|name| !used.contains(name)) {
         warnings.push(format!("accounts.{name} is in no route: it sends nothing."));
+    }
+}
+
+/// The longest code that an app may ask for or bring along, in a text that tells its longest life.
+fn texts(settings: &Settings, warnings: &mut Vec<String>) {
+    if settings.text.autofill.android_hash.is_none() {
+        return;
+    }
+    let code = Code::made_up(Code::MAX_LENGTH);
+    for text in settings.text.iter() {
+        let bytes = sms::retriever_bytes(&settings.text.render(text, Some(Platform::Android), &code, LONGEST_LIFE_S));
+        if bytes > RETRIEVER_BYTES {
+            warnings.push(format!(
+                "The SMS text in {} is {bytes} bytes with text.android_hash and a code of {} digits: Android apps are handed \
+                 at most {RETRIEVER_BYTES}.",
+                text.language,
+                Code::MAX_LENGTH
+            ));
+        }
     }
 }

@@ -54,8 +54,9 @@ pub enum Platform {
 impl std::str::FromStr for Platform {
     type Err = ();
 
+    /// In any case: apps write `iOS` and `Android`.
     fn from_str(text: &str) -> Result<Self, ()> {
-        match text {
+        match text.to_ascii_lowercase().as_str() {
             "web" => Ok(Self::Web),
             "android" => Ok(Self::Android),
             "ios" => Ok(Self::Ios),

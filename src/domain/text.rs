@@ -1,4 +1,6 @@
-//! The text of an SMS.
+//! The text of an SMS, in one language.
+
+use zeroize::Zeroizing;
 
 use crate::domain::code::Code;
 
@@ -18,8 +20,6 @@ pub enum SmsTextError {
 }
 
 impl SmsText {
-    pub const DEFAULT: &str = "{code} is your {brand} code. It expires in {minutes} min.";
-
     /// # Errors
     /// See [`SmsTextError`].
     pub fn new(pattern: &str, brand: &str) -> Result<Self, SmsTextError> {
@@ -35,11 +35,30 @@ impl SmsText {
         Ok(Self { pattern: pattern.to_owned(), brand: brand.to_owned() })
     }
 
-    /// `life_s`: what is left of the message's life, in seconds; told in whole minutes, at least one.
-    pub fn render(&self, code: &Code, life_s: i64) -> zeroize::Zeroizing<String> {
+    /// Whether the brand is to be told.
+    pub fn names_brand(pattern: &str) -> bool {
+        pattern.contains("{brand}")
+    }
+
+    /// `life_s`: what is left of the message's life, in seconds; told in whole minutes, at least one. `last_line` stands
+    /// below the text; what it says of the code is its own affair.
+    pub fn render(&self, code: &Code, life_s: i64, last_line: Option<&str>) -> Zeroizing<String> {
         let minutes = ((life_s + 30) / 60).max(1).to_string();
-        let text = self.pattern.replace("{brand}", &self.brand).replace("{minutes}", &minutes);
-        zeroize::Zeroizing::new(text.replace("{code}", code.digits()))
+        let (before, after) = self.pattern.split_once("{code}").unwrap_or((&self.pattern, ""));
+        let fill = |part: &str| part.replace("{minutes}", &minutes).replace("{brand}", &self.brand);
+        let (before, after) = (fill(before), fill(after));
+        let last_line = last_line.unwrap_or_default();
+        // Of the right size at once: a text that grew would leave the code behind in memory.
+        let length = before.len() + code.digits().len() + after.len() + 1 + last_line.len();
+        let mut text = Zeroizing::new(String::with_capacity(length));
+        text.push_str(&before);
+        text.push_str(code.digits());
+        text.push_str(&after);
+        if !last_line.is_empty() {
+            text.push('\n');
+            text.push_str(last_line);
+        }
+        text
     }
 }
 
@@ -47,12 +66,23 @@ impl SmsText {
 mod tests {
     use super::*;
 
+    const ENGLISH: &str = "{code} is your {brand} code. It expires in {minutes} min.";
+
     #[test]
     fn a_text_tells_brand_code_and_minutes_left() {
-        let text = SmsText::new(SmsText::DEFAULT, "Example").unwrap();
+        let text = SmsText::new(ENGLISH, "Example").unwrap();
         let code = Code::parse("493817").unwrap();
-        assert_eq!(*text.render(&code, 285), "493817 is your Example code. It expires in 5 min.");
-        assert_eq!(*text.render(&code, 3), "493817 is your Example code. It expires in 1 min.");
+        assert_eq!(*text.render(&code, 285, None), "493817 is your Example code. It expires in 5 min.");
+        assert_eq!(*text.render(&code, 3, None), "493817 is your Example code. It expires in 1 min.");
+        let with_line = text.render(&code, 285, Some("@example.com #493817"));
+        assert_eq!(*with_line, "493817 is your Example code. It expires in 5 min.\n@example.com #493817");
+    }
+
+    #[test]
+    fn a_brand_is_taken_as_it_is() {
+        let text = SmsText::new(ENGLISH, "{minutes} {code}").unwrap();
+        let rendered = text.render(&Code::parse("493817").unwrap(), 60, None);
+        assert_eq!(*rendered, "493817 is your {minutes} {code} code. It expires in 1 min.");
     }
 
     #[test]

@@ -5,6 +5,7 @@
 
 pub mod client;
 pub mod signature;
+pub mod templates;
 mod json;
 mod query;
 mod replies;

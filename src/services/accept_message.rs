@@ -14,7 +14,7 @@ use crate::domain::code_keys::CodeKeys;
 use crate::domain::ids::{Bucket, MessageId};
 use crate::domain::message::{Message, Outcome};
 use crate::domain::phone::Phone;
-use crate::domain::route::{Route, RouteError};
+use crate::domain::route::{Platform, Route, RouteError};
 use crate::domain::routing::Unreachable;
 use crate::services::choose_route::{ChooseRoute, Whom};
 use crate::services::intake::Intake;
@@ -49,6 +49,7 @@ pub struct NewMessage {
     pub code: Option<Code>,
     pub code_length: Option<u8>,
     pub locale: Option<String>,
+    pub platform: Option<Platform>,
     pub channel: Option<Channel>,
     pub replace_after_s: Option<i16>,
     pub valid_for_s: Option<i32>,
@@ -166,11 +167,13 @@ impl AcceptMessage {
             (None, length) => Code::generate(length.unwrap_or(purpose.code_length), randomness::word),
         };
         let replace_after_s = new.replace_after_s.or(chosen.replace_after_s).unwrap_or(purpose.replace_after_s);
-        let route =
-            Route::new(chosen.steps, replace_after_s, valid_for_s, chosen.why).map_err(|error| match error {
-                RouteError::ReplaceAfter | RouteError::Empty => field("replace_after_s", error.to_string()),
-                RouteError::ValidTooShort => field("valid_for_s", error.to_string()),
-            })?;
+        let route = Route::new(chosen.steps, replace_after_s, valid_for_s, chosen.why);
+        let mut route = route.map_err(|error| match error {
+            RouteError::ReplaceAfter | RouteError::Empty => field("replace_after_s", error.to_string()),
+            RouteError::ValidTooShort => field("valid_for_s", error.to_string()),
+        })?;
+        route.language = policy.languages.choose(new.locale.as_deref(), new.to.country()).to_string();
+        route.platform = new.platform;
         let id = MessageId::new(now, Bucket::of(&new.to), randomness::bytes());
         let first = &route.steps()[0];
         let message = Message {

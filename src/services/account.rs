@@ -9,7 +9,8 @@ use tokio::sync::Semaphore;
 use crate::domain::channel::Channel;
 use crate::domain::event::OnUnknown;
 use crate::domain::price::Price;
-use crate::providers::{Provider, Template};
+use crate::providers::Provider;
+use crate::providers::templates::Templates;
 use crate::services::breaker::Breaker;
 use crate::services::limiter::Limiter;
 
@@ -18,7 +19,7 @@ pub struct Account {
     pub channel: Channel,
     pub provider_name: &'static str,
     pub provider: Box<dyn Provider>,
-    pub template: Template,
+    pub templates: Templates,
     /// Where its callbacks come in, as the provider is given it.
     pub callback_url: String,
     pub limiter: Limiter,
@@ -38,7 +39,7 @@ pub struct AccountPlan {
     pub channel: Channel,
     pub provider_name: &'static str,
     pub provider: Box<dyn Provider>,
-    pub template: Template,
+    pub templates: Templates,
     /// `https://host/webhooks/{name}`.
     pub callback_url: String,
     /// Sends a second.
@@ -67,7 +68,7 @@ impl Account {
             channel: plan.channel,
             provider_name: plan.provider_name,
             provider: plan.provider,
-            template: plan.template,
+            templates: plan.templates,
             callback_url: plan.callback_url,
             limiter: Limiter::new(plan.per_second),
             permits: Arc::new(Semaphore::new(plan.concurrency as usize)),

@@ -13,12 +13,12 @@ use crate::domain::attempt::Lease;
 use crate::domain::event::{Effect, Event, SendResult};
 use crate::domain::ids::MessageId;
 use crate::domain::receipt::{ErrorClass, Failure};
-use crate::domain::text::SmsText;
 use crate::providers::client::{Client, Sent};
 use crate::providers::{Outbound, Reply, Retry, SendOutcome};
 use crate::services::account::{Account, Accounts};
 use crate::services::breaker::Permission;
 use crate::services::ledger::Ledger;
+use crate::services::policy::Policies;
 use crate::services::randomness;
 use crate::services::transitions::{Command, Done, Record, Transitions};
 use crate::store::StoreError;
@@ -39,7 +39,8 @@ pub struct Dispatch {
     pub clock: Clock,
     pub client: Client,
     pub accounts: Accounts,
-    pub text: SmsText,
+    /// For the texts of SMS.
+    pub policies: Policies,
     /// Longer than the client's timeout: a lease that runs out means that its holder is gone.
     pub lease: TimeDelta,
     /// Held while leasing; `true` when nothing is to be leased any more.
@@ -217,13 +218,16 @@ impl Dispatch {
             return (SendResult::Rejected { failure, pause: None }, None, None);
         };
         let life_s = (message.expires_at - self.clock.now()).num_seconds();
-        let text = self.text.render(&code, life_s);
+        let (route, country) = (&message.route, stored.recipient.country());
+        let policy = self.policies.now();
+        let text = policy.texts.choose(&route.language, country);
+        let text = policy.texts.render(text, route.platform, &code, life_s);
         let call = account.provider.call(&Outbound {
             attempt_id: message.id.attempt(*attempt_no),
             to: &stored.recipient,
             code: &code,
             text: &text,
-            template: &account.template,
+            template: account.templates.choose(&route.language, country, route.platform),
             callback_url: &account.callback_url,
             life_s: u32::try_from(life_s).unwrap_or(0).max(1),
         });

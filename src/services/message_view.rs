@@ -21,6 +21,8 @@ struct MessageView<'a> {
     country: &'a str,
     purpose: &'a str,
     locale: Option<&'a str>,
+    /// Chosen by locale and country; `None` for a message from before there were languages.
+    language: Option<&'a str>,
     reference: Option<&'a str>,
     metadata: Option<&'a Value>,
     code_length: i16,
@@ -80,6 +82,7 @@ pub fn view(stored: &StoredMessage) -> Value {
         country: recipient.country(),
         purpose: &labels.purpose,
         locale: labels.locale.as_deref(),
+        language: Some(message.route.language.as_str()).filter(|tag| !tag.is_empty()),
         reference: labels.reference.as_deref(),
         metadata: labels.metadata.as_ref(),
         code_length: *code_length,

@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError, RwLock};
 
+use crate::domain::language::Languages;
 use crate::domain::routing::Routing;
+use crate::domain::texts::Texts;
 
 /// What a purpose decides where the request does not.
 #[derive(Clone, Debug)]
@@ -17,6 +19,9 @@ pub struct PurposeDefaults {
 pub struct Policy {
     pub purposes: BTreeMap<String, PurposeDefaults>,
     pub routing: Routing,
+    /// In which there is a text or a template.
+    pub languages: Languages,
+    pub texts: Texts,
     /// Wrong codes before a message is exhausted.
     pub max_tries: i16,
 }

@@ -92,12 +92,15 @@ impl Request {
         if metadata.as_ref().is_some_and(has_nul) {
             return Err(Problem::field("metadata", "must not contain the character U+0000"));
         }
+        // Any label will do; three of them say what autofill looks for.
+        let platform = self.client.as_ref().and_then(|client| client.platform.as_deref()?.parse().ok());
         Ok(NewMessage {
             to,
             purpose: self.purpose.unwrap_or_else(|| "login".to_owned()),
             code,
             code_length: self.code_length,
             locale: self.locale,
+            platform,
             channel: channel(self.channel.as_deref())?,
             replace_after_s: small("replace_after_s", self.replace_after_s)?,
             valid_for_s: small("valid_for_s", self.valid_for_s)?.map(i32::from),

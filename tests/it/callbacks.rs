@@ -68,6 +68,7 @@ async fn many(app: &TestApp, count: usize, channel: Option<Channel>) -> Vec<Mess
             code: None,
             code_length: None,
             locale: None,
+            platform: None,
             channel,
             replace_after_s: None,
             valid_for_s: None,

@@ -204,6 +204,7 @@ async fn message(app: &TestApp, n: u64, random: &mut Random) -> MessageId {
         code: Some(Code::parse(CODE).unwrap()),
         code_length: None,
         locale: None,
+        platform: None,
         channel: random.pick(&[None, None, Some(Channel::Sms)]),
         replace_after_s: Some(random.pick(&[15, 30, 60])),
         valid_for_s: Some(random.pick(&[150, 300, 600])),

@@ -88,6 +88,7 @@ async fn accept(accept: &AcceptMessage, to: &str) -> MessageId {
         code: Some(Code::parse(CODE).expect("a code")),
         code_length: None,
         locale: None,
+        platform: None,
         channel: None,
         replace_after_s: None,
         valid_for_s: None,

@@ -191,7 +191,49 @@ const ROWS: &[Row] = &[
         &[],
         &[
             r#"otpost.toml:2: text.sms: has a place {name} that is not known; there are {code}, {brand} and {minutes}; such as "{code} is your {brand} code.""#,
-            r#"otpost.toml:3: text.brand: is ""; must be 1 to 30 characters"#,
+            r#"otpost.toml:3: text.brand: is ""; must be 1 to 30 characters on one line"#,
+        ],
+    ),
+    (
+        "[text]\ndefault_language = 'ja'\nbrand = \"a\\nb\"\nweb_host = 'https://example.com'\nandroid_hash = 'abc'",
+        &[],
+        &[
+            r#"otpost.toml:2: text.default_language: is "ja", in which there is no text; must be one of en, id, pt-BR, es, hi, ar, zh, fr, de, nl, or give its text as `sms`"#,
+            r#"otpost.toml:3: text.brand: is "a\nb"; must be 1 to 30 characters on one line"#,
+            r#"otpost.toml:4: text.web_host: is "https://example.com"; must be the name of a host alone, such as example.com"#,
+            r#"otpost.toml:5: text.android_hash: is "abc"; must be the app's 11 characters, such as FA+9qCX9VSu"#,
+        ],
+    ),
+    (
+        "[text]\nsms = '{code}'\ndefault_language = 'english'\n[text.languages.en]\nsms = 'no'\n[text.languages.EN]\nsms = 'no'\n\
+         [text.languages.in]\nsms = '{code}'\n[text.languages.id]\ntext = 'x'\n[text.languages.english]\nsms = '{code}'\n\
+         [text.languages.ja]\nsms = '{code} {brand}'",
+        &[],
+        &[
+            "otpost.toml:2: text.sms: is given beside text.languages.en.sms; must be one of the two: it is the text in en",
+            r#"otpost.toml:3: text.default_language: is "english"; must be a language tag such as en, pt-BR or zh-Hant"#,
+            r#"otpost.toml:5: text.languages.en.sms: must contain {code} exactly once; such as "{code} is your {brand} code.""#,
+            "otpost.toml:6: text.languages.EN: is not a setting; here can stand: en, english, id, in, ja",
+            "otpost.toml:8: text.languages.in: is id, which is there already; must be there once",
+            "otpost.toml:10: text.languages.id.sms: is missing; must be the text of an SMS",
+            "otpost.toml:11: text.languages.id.text: is not a setting; here can stand: sms",
+            "otpost.toml:12: text.languages.english: is no language; must be a language tag such as en, pt-BR or zh-Hant",
+            "otpost.toml:15: text.languages.ja.sms: has the place {brand}, for which no word is known in this language; set text.brand, or write the text without it",
+        ],
+    ),
+    (
+        "[text]\nsms = '{code}'\n[text.languages.en]\nsms = '{code}'",
+        &["OTPOST_TEXT__LANGUAGES__ID__SMS=no"],
+        &[
+            "otpost.toml:2: text.sms: is given beside text.languages.en.sms; must be one of the two: it is the text in en",
+            r#"OTPOST_TEXT__LANGUAGES__ID__SMS: text.languages.id.sms: must contain {code} exactly once; such as "{code} is your {brand} code.""#,
+        ],
+    ),
+    (
+        "[text]\nsms = '{brand} {code}'\ndefault_language = 'ja'",
+        &[],
+        &[
+            "otpost.toml:2: text.sms: has the place {brand}, for which no word is known in this language; set text.brand, or write the text without it",
         ],
     ),
     // purposes

@@ -60,6 +60,29 @@ pub(super) const ROWS: &[Row] = &[
         ],
     ),
     (
+        "{META}[accounts.wa.templates.en_US]\nname = 'x'\n[accounts.wa.templates.id]\nbutton = 'tap'\nlifetime_s = 20\nlanguage = 'id-ID'\n\
+         [accounts.wa.templates.indonesian]\nname = 'x'\n[accounts.wa.templates.pt-BR]\nname = 'Login'\nandroid = 'A B'\nfoo = 1",
+        &[],
+        &[
+            "otpost.toml:12: accounts.wa.templates.en_US: is en-US, in which this account has a template already; must be there once, or as `template` and `language` of the account",
+            "otpost.toml:14: accounts.wa.templates.id.name: is missing; must be the name of an approved authentication template: a-z, 0-9 and _",
+            r#"otpost.toml:15: accounts.wa.templates.id.button: is "tap"; must be "copy_code" or "one_tap" or "zero_tap""#,
+            "otpost.toml:16: accounts.wa.templates.id.lifetime_s: is 20; must be 30 to 900 seconds",
+            r#"otpost.toml:17: accounts.wa.templates.id.language: is "id-ID"; must be the template's language as the provider writes it, such as en_US or id"#,
+            "otpost.toml:18: accounts.wa.templates.indonesian: is no language; must be a language tag such as en, pt-BR or zh-Hant",
+            r#"otpost.toml:21: accounts.wa.templates.pt-BR.name: is "Login"; must be the name of an approved authentication template: a-z, 0-9 and _"#,
+            r#"otpost.toml:22: accounts.wa.templates.pt-BR.android: is "A B"; must be the name of an approved authentication template: a-z, 0-9 and _"#,
+            "otpost.toml:23: accounts.wa.templates.pt-BR.foo: is not a setting; here can stand: android, button, language, lifetime_s, name",
+        ],
+    ),
+    (
+        "{META}",
+        &["OTPOST_ACCOUNTS__WA__TEMPLATES__ID__LIFETIME_S=60"],
+        &[
+            "OTPOST_ACCOUNTS__WA__TEMPLATES__ID__LIFETIME_S: accounts.wa.templates.id.name: is missing; must be the name of an approved authentication template: a-z, 0-9 and _",
+        ],
+    ),
+    (
         "[route]\nsteps = ['wa']\n[accounts.wa]\nprovider = 'meta'\nchannel = 'whatsapp'",
         &[],
         &[

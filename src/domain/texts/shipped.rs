@@ -1,0 +1,35 @@
+//! The SMS texts that come with the program.
+//!
+//! Short, so that each is one part of an SMS by itself. The code comes first, where a notification shows it and autofill
+//! looks for it. "Min." and its like spare us plurals; where a language has no such habit, the word does not change with
+//! the number.
+//!
+//! Right to left: a number keeps its order inside Arabic, but a number next to Latin letters joins their direction
+//! (Unicode Annex 9, rule W7), so that "Example: 493817" would be read the wrong way round. So the code begins the text
+//! and an Arabic word stands between it and the brand. There are no invisible marks for the direction: old phones show
+//! them as boxes, and each takes the room of a letter.
+
+pub struct Shipped {
+    pub tag: &'static str,
+    pub sms: &'static str,
+    /// Stands for `{brand}` where the settings name none, so that the text still reads well.
+    pub unbranded: &'static str,
+}
+
+const fn text(tag: &'static str, sms: &'static str, unbranded: &'static str) -> Shipped {
+    Shipped { tag, sms, unbranded }
+}
+
+/// The first is the default.
+pub const SHIPPED: [Shipped; 10] = [
+    text("en", "{code} is your {brand} code. It expires in {minutes} min.", "verification"),
+    text("id", "{code} adalah kode {brand} Anda. Berlaku {minutes} menit.", "verifikasi"),
+    text("pt-BR", "{code} é seu código {brand}. Expira em {minutes} min.", "de verificação"),
+    text("es", "{code} es tu código de {brand}. Vence en {minutes} min.", "verificación"),
+    text("hi", "{code} आपका {brand} कोड है। {minutes} मिनट तक मान्य।", "सत्यापन"),
+    text("ar", "{code} هو رمز {brand} الخاص بك. صالح لمدة {minutes} د.", "التحقق"),
+    text("zh", "{code} 是您的{brand}验证码，{minutes} 分钟内有效。", "短信"),
+    text("fr", "{code} est votre code {brand}. Il expire dans {minutes} min.", "de vérification"),
+    text("de", "{code} ist Ihr {brand}-Code. Gültig für {minutes} Min.", "SMS"),
+    text("nl", "{code} is je {brand}-code. Nog {minutes} min. geldig.", "sms"),
+];
