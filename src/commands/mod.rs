@@ -14,6 +14,7 @@ mod show;
 mod tail;
 mod replay;
 mod config;
+mod texts;
 mod simulate;
 
 use std::path::PathBuf;
@@ -92,6 +93,13 @@ enum Command {
         #[command(subcommand)]
         command: config::Command,
     },
+    /// Shows the texts of all languages with their length and price in parts, and which WhatsApp templates are missing.
+    Texts {
+        #[command(flatten)]
+        file: SettingsFile,
+        #[command(flatten)]
+        args: texts::Args,
+    },
     /// Runs the simulated providers alone, for trying settings out.
     Simulate(simulate::Args),
 }
@@ -111,6 +119,7 @@ pub fn run() -> ExitCode {
         Command::Tail(args) => tail::run(&args),
         Command::Replay { file, args } => replay::run(settings(file).as_deref(), &args),
         Command::Config { file, command } => config::run(settings(file).as_deref(), &command),
+        Command::Texts { file, args } => texts::run(settings(file).as_deref(), &args),
         Command::Simulate(args) => simulate::run(&args),
     };
     match result {

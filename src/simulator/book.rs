@@ -54,6 +54,7 @@ pub struct SeenMessage {
     /// WhatsApp: the template's parameter. SMS: the first 4 to 15 digits in a row of the text.
     pub code: Option<String>,
     pub text: Option<String>,
+    /// `name/language`
     pub template: Option<String>,
     /// What the app wants echoed.
     pub reference: Option<String>,

@@ -11,4 +11,5 @@ mod model;
 mod postgres;
 mod races;
 mod routes;
+mod texts;
 mod tidy;

@@ -24,8 +24,8 @@ const fn text(tag: &'static str, sms: &'static str, unbranded: &'static str) -> 
 pub const SHIPPED: [Shipped; 10] = [
     text("en", "{code} is your {brand} code. It expires in {minutes} min.", "verification"),
     text("id", "{code} adalah kode {brand} Anda. Berlaku {minutes} menit.", "verifikasi"),
-    text("pt-BR", "{code} é seu código {brand}. Expira em {minutes} min.", "de verificação"),
-    text("es", "{code} es tu código de {brand}. Vence en {minutes} min.", "verificación"),
+    text("pt-BR", "{code} é seu código {brand}. Vale por {minutes} min.", "de verificação"),
+    text("es", "{code} es tu código {brand}. Vence en {minutes} min.", "de verificación"),
     text("hi", "{code} आपका {brand} कोड है। {minutes} मिनट तक मान्य।", "सत्यापन"),
     text("ar", "{code} هو رمز {brand} الخاص بك. صالح لمدة {minutes} د.", "التحقق"),
     text("zh", "{code} 是您的{brand}验证码，{minutes} 分钟内有效。", "短信"),

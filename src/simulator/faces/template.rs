@@ -18,6 +18,7 @@ pub(super) enum Fault {
 }
 
 pub(super) struct Template {
+    /// `name/language`, as an account's `templates` have it.
     pub name: String,
     pub code: String,
 }
@@ -104,7 +105,7 @@ pub(super) fn read(
     if in_body != in_button {
         return Err(Fault::Disagree);
     }
-    Ok(Template { name: name.to_owned(), code: in_body.to_owned() })
+    Ok(Template { name: full_name, code: in_body.to_owned() })
 }
 
 fn parameters(component: &Map<String, Value>) -> Result<Vec<&str>, Fault> {
