@@ -171,6 +171,23 @@ mod tests {
     }
 
     #[test]
+    fn the_page_on_texts_shows_what_is_printed() {
+        const PAGE: &str = include_str!("../../docs/texts.md");
+        let block = |from: &str, to: &str| {
+            let lines = PAGE.split_once(from).unwrap().1.split_once(to).unwrap().0.trim_matches('\n').lines();
+            Vec::from_iter(lines.map(|line| line.trim_start_matches("    ").trim_end())).join("\n")
+        };
+        let path = std::env::temp_dir().join(format!("otpost-texts-{}.toml", std::process::id()));
+        std::fs::write(&path, block("With the settings\n", "`otpost texts` prints:\n")).unwrap();
+        let env = [("HOME".to_owned(), "/home/ann".to_owned())].into();
+        let settings = Settings::load(Some(&path), &env);
+        std::fs::remove_file(&path).unwrap();
+        let printed = report(&settings.unwrap(), Paint(false));
+        let printed = Vec::from_iter(printed.lines().map(|line| line.trim_start_matches("    "))).join("\n");
+        assert_eq!(block("`otpost texts` prints:\n", "With the eight digits"), printed);
+    }
+
+    #[test]
     fn a_text_that_android_cannot_take_is_told() {
         let long = "x".repeat(141);
         assert_eq!(warnings(&long, Some(Platform::Android)), ["141 bytes: the SMS Retriever reads 140"]);

@@ -47,7 +47,8 @@ pub(super) fn read(section: Section<'_>) -> Texts {
         section.complain("default_language", format!("is \"{default}\", in which there is no text"), allowed);
     }
     let default = patterns.remove(place.unwrap_or_default());
-    if brand.is_none() && default.unbranded.is_none() && SmsText::names_brand(&default.sms) {
+    let is_nameless = brand.is_none() && default.unbranded.is_none() && SmsText::names_brand(&default.sms);
+    if is_nameless && !added.contains(&default.language) {
         section.complain("sms", NAMELESS, SET_BRAND);
     }
     section.finish();

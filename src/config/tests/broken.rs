@@ -230,6 +230,13 @@ const ROWS: &[Row] = &[
         ],
     ),
     (
+        "[text]\ndefault_language = 'ja'\n[text.languages.ja]\nsms = '{brand} {code}'",
+        &[],
+        &[
+            "otpost.toml:4: text.languages.ja.sms: has the place {brand}, for which no word is known in this language; set text.brand, or write the text without it",
+        ],
+    ),
+    (
         "[text]\nsms = '{brand} {code}'\ndefault_language = 'ja'",
         &[],
         &[
