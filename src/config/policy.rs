@@ -3,6 +3,8 @@
 //! Each finding is a sentence with a remedy. What would lose codes or be decided by chance is refused; what works, but
 //! less well than it should, is degraded.
 
+mod templates;
+
 use std::collections::BTreeSet;
 use std::time::SystemTime;
 
@@ -66,6 +68,7 @@ pub(super) fn check(settings: &Settings) -> Vec<Finding> {
         lives(settings, route, &mut findings);
     }
     ambiguous(&routes, &mut findings);
+    templates::check(settings, &routes, &mut findings);
     prices_known(settings, today, &mut findings);
     findings.0
 }
@@ -260,10 +263,10 @@ fn prices_known(settings: &Settings, today: NaiveDate, findings: &mut Findings) 
 }
 
 /// The first few, and how many more.
-fn some_of(countries: &[&String]) -> String {
+fn some_of(names: &[&String]) -> String {
     const SHOWN: usize = 4;
-    let shown = countries.iter().take(SHOWN).map(|country| country.as_str()).collect::<Vec<_>>().join(", ");
-    match countries.len().saturating_sub(SHOWN) {
+    let shown = names.iter().take(SHOWN).map(|name| name.as_str()).collect::<Vec<_>>().join(", ");
+    match names.len().saturating_sub(SHOWN) {
         0 => shown,
         more => format!("{shown} and {more} more"),
     }

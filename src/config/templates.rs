@@ -20,7 +20,10 @@ pub(super) fn read(section: &Section<'_>, default: &Language) -> Option<Template
     if let Some(short_form) = short_form {
         let language = short_form.as_ref().and_then(|template| Language::parse(&template.language).ok());
         match language.zip(short_form) {
-            Some((language, template)) => templates.push(AccountTemplate::new(language, template)),
+            Some((language, template)) => {
+                let lifetime_s = section.integer("lifetime_s", LIFETIME_S, "seconds");
+                templates.push(AccountTemplate { lifetime_s, ..AccountTemplate::new(language, template) });
+            }
             None => all_right = false,
         }
     }

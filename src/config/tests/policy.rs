@@ -15,10 +15,8 @@ channel = "whatsapp"
 api_key = "s3cret"
 from = "+12025550143"
 webhook_secret = "whsec_s3cret"
-template = "login_code"
-language = "en"
 price = "0.02 USD"
-[accounts.sms]
+{TEMPLATES}[accounts.sms]
 provider = "ycloud"
 channel = "sms"
 api_key = "s3cret"
@@ -31,6 +29,16 @@ api_key = "s3cret"
 webhook_secret = "whsec_s3cret"
 countries = ["ID", "SG"]
 "#;
+
+/// One in each language of the texts, none of which outlives the wait.
+fn all_templates() -> String {
+    let languages = ["en", "id", "pt-BR", "es", "hi", "ar", "zh", "fr", "de", "nl"];
+    languages.map(|tag| format!("[accounts.wa.templates.{tag}]\nname = 'login_code'\nlifetime_s = 30\n")).concat()
+}
+
+fn with_accounts(text: &str) -> String {
+    format!("{text}{}", ACCOUNTS.replace("{TEMPLATES}", &all_templates()))
+}
 
 /// What stands before the accounts, and the lines that refuse it.
 const REFUSED: &[(&str, &[&str])] = &[
@@ -162,7 +170,7 @@ const DEGRADED: &[(&str, &[&str])] = &[
 #[test]
 fn what_would_lose_codes_or_be_left_to_chance_is_refused() {
     for (text, expected) in REFUSED {
-        let text = format!("{text}{ACCOUNTS}");
+        let text = with_accounts(text);
         let error = Settings::read(Some(("otpost.toml", &text)), &env(&[])).expect_err(&text);
         assert_eq!(error.to_string().lines().collect::<Vec<_>>(), *expected, "{text}");
     }
@@ -171,7 +179,7 @@ fn what_would_lose_codes_or_be_left_to_chance_is_refused() {
 #[test]
 fn what_works_less_well_than_it_should_is_said() {
     for (text, expected) in DEGRADED {
-        let settings = ok(&format!("{text}{ACCOUNTS}"), &[]);
+        let settings = ok(&with_accounts(text), &[]);
         let said: Vec<String> = settings.degraded.into_iter().chain(settings.warnings).collect();
         assert_eq!(said, *expected, "{text}");
     }
@@ -189,9 +197,42 @@ fn routes_pools_and_prices_can_come_from_variables() {
         ("OTPOST_PRICES__ASIA__FROM", "2020-01-01"),
         ("OTPOST_PRICES__ASIA__COUNTRIES__ID", "0.3 USD"),
     ];
-    let settings = ok(ACCOUNTS, &variables);
+    let settings = ok(&with_accounts(""), &variables);
     assert_eq!(settings.pools["both"].weights, [3.0, 1.5]);
     assert_eq!(settings.routes["north"].way.steps, ["sms"]);
     let on = "2026-01-01".parse().unwrap();
     assert_eq!(settings.routing().prices.of("asia", "ID", on).unwrap().to_string(), "0.30 USD");
+}
+
+#[test]
+fn templates_that_are_missing_or_outlive_the_wait_are_told_with_the_overlap() {
+    let said = |route: &str, templates: &str| {
+        let text = format!("{route}{}", ACCOUNTS.replace("{TEMPLATES}", templates));
+        let mut said = ok(&text, &[]).degraded;
+        said.retain(|sentence| sentence.contains("template"));
+        said
+    };
+    let route = "[route]\nsteps = ['wa', 'sms', 'asia']";
+    let plain = "template = 'login_code'\nlanguage = 'en_US'\n";
+    let expected = [
+        "accounts.wa.templates has no template in ar, de, es, fr and 4 more; people there get WhatsApp in en-US, and SMS in \
+         their language.",
+        "accounts.wa.templates has a template whose lifetime_s is not told; where 600 s count, which is the platform's \
+         default, WhatsApp may come up to 570 s after the SMS.",
+    ];
+    assert_eq!(said(route, plain), expected);
+
+    let one_country = "[route]\nsteps = ['sms', 'asia']\nreplace_after_s = 20\n[routes.id]\ncountries = ['ID']\n\
+                       steps = ['wa', 'sms']\nreplace_after_s = 25";
+    let of = |lifetime_s: u16| format!("template = 'kode'\nlanguage = 'id'\nlifetime_s = {lifetime_s}\n");
+    let floor = "accounts.wa.templates has a lifetime_s of 30, longer than the wait of 25 s; WhatsApp may come up to 5 s after \
+                 the SMS (30 s is the platform's least).";
+    assert_eq!(said(one_country, &of(30)), [floor], "Indonesians are asked for nothing but Indonesian");
+    let longer = "accounts.wa.templates has a lifetime_s of 90, longer than the wait of 25 s; WhatsApp may come up to 65 s \
+                  after the SMS.";
+    assert_eq!(said(one_country, &of(90)), [longer]);
+    assert_eq!(
+        said(&one_country.replace("replace_after_s = 25", "replace_after_s = 30"), &of(30)),
+        Vec::<String>::new()
+    );
 }
