@@ -24,9 +24,13 @@ use crate::services::choose_route::ChooseRoute;
 use crate::services::dispatch::Dispatch;
 use crate::services::intake::{self, Intake};
 use crate::services::ledger::{GROUP, Ledger};
+use crate::services::memory::NumberMemory;
 use crate::services::policy::{Policies, Policy, PurposeDefaults};
+use crate::services::pulse::Pulse;
+use crate::services::randomness;
 use crate::services::seen::Seen;
 use crate::services::take_callback::TakeCallback;
+use crate::services::take_pulse::TakePulse;
 use crate::services::transitions::Transitions;
 use crate::services::watch::Watch;
 use crate::store::StoreError;
@@ -36,7 +40,7 @@ use crate::telemetry::Ticks;
 use crate::web::api::Api;
 use crate::web::routes;
 use crate::workers::supervise::supervise;
-use crate::workers::{deadlines, janitor, matcher, sender};
+use crate::workers::{deadlines, janitor, matcher, pulse, sender};
 
 /// Tasks that commit groups. One commit serves a group, so few are enough; two keep both cores of a small machine busy.
 const LEDGER_WORKERS: usize = 2;
@@ -80,6 +84,7 @@ pub struct App {
     pub api: web::Data<Api>,
     pub transitions: Transitions,
     pub dispatch: Arc<Dispatch>,
+    pub take_pulse: Arc<TakePulse>,
     pub clock: Clock,
     pub keys: CodeKeys,
     pub accounts: Accounts,
@@ -108,12 +113,20 @@ impl App {
         };
         let watch = Watch::default();
         let wake_sender = Arc::new(Notify::new());
+        let rules = settings.health.watch.then_some(settings.health.rules);
+        let pulse = Pulse::new(rules, settings.accounts.iter().map(|(name, account)| (name.as_str(), account.channel)));
+        let remember_for = settings.memory.remember_for;
         let transitions = Transitions {
             pool: work_pool.clone(),
             keys: keys.clone(),
             watch: watch.clone(),
             wake_sender: Arc::clone(&wake_sender),
+            pulse: pulse.clone(),
+            remember_for,
         };
+        let take_pulse = TakePulse::new(work_pool.clone(), clock.clone(), pulse.clone(), randomness::token());
+        let take_pulse = Arc::new(take_pulse);
+        let memory = NumberMemory { pool: api_pool.clone(), clock: clock.clone(), keys: keys.clone(), remember_for };
         let (landed_sender, landed) = mpsc::unbounded_channel();
         let ledger = Ledger::start(&transitions, LEDGER_WORKERS, GROUP, landed_sender);
         let accounts = accounts(settings);
@@ -144,7 +157,7 @@ impl App {
                 intake: Intake::start(&intake_pool),
                 clock: clock.clone(),
                 keys: keys.clone(),
-                choose: ChooseRoute { accounts: accounts.clone() },
+                choose: ChooseRoute { accounts: accounts.clone(), pulse: pulse.clone(), memory: memory.clone() },
                 policies,
                 wake_sender,
             },
@@ -154,11 +167,13 @@ impl App {
             ledger,
             watch,
             callbacks,
+            pulse,
+            memory,
             ticks: ticks.clone(),
             stopping: AtomicBool::new(false),
         });
         let web_workers = settings.server.workers;
-        Ok(Self { api, transitions, dispatch, clock, keys, accounts, ticks, landed, web_workers })
+        Ok(Self { api, transitions, dispatch, take_pulse, clock, keys, accounts, ticks, landed, web_workers })
     }
 
     /// Starts the HTTP server, and the loops unless a test goes round them by hand.
@@ -179,7 +194,7 @@ impl App {
     }
 
     fn spawn_loops(self) -> Vec<JoinHandle<()>> {
-        let Self { api, transitions, dispatch, clock, accounts, ticks, landed, .. } = self;
+        let Self { api, transitions, dispatch, take_pulse, clock, accounts, ticks, landed, .. } = self;
         let apply = api.callbacks.apply.clone();
         let (t, c, k) = (transitions.clone(), clock.clone(), ticks.clone());
         let mut loops =
@@ -192,6 +207,8 @@ impl App {
         loops.push(supervise("recovery", &ticks, move || {
             janitor::recover_loop(t.clone(), c.clone(), a.clone(), p.clone(), k.clone())
         }));
+        let k = ticks.clone();
+        loops.push(supervise("pulse", &ticks, move || pulse::run(Arc::clone(&take_pulse), k.clone())));
         let k = ticks.clone();
         loops.push(supervise("sender", &ticks, move || sender::run(Arc::clone(&dispatch), k.clone())));
         loops.push(tokio::spawn(matcher::run(apply, landed)));

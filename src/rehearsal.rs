@@ -6,8 +6,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use crate::config::{
-    AccountSettings, CodeSettings, DatabaseSettings, LogFormat, LogSettings, ProviderSettings, Purpose, RouteSettings,
-    SendingSettings, ServerSettings, Settings, UnknownPolicy, Way,
+    AccountSettings, CodeSettings, DatabaseSettings, HealthSettings, LogFormat, LogSettings, MemorySettings,
+    ProviderSettings, Purpose, RouteSettings, SendingSettings, ServerSettings, Settings, UnknownPolicy, Way,
 };
 use crate::domain::channel::Channel;
 use crate::domain::language::Language;
@@ -141,6 +141,8 @@ pub fn settings(data_dir: &Path, listen: SocketAddr, simulator_url: &str, replac
             breaker_failures: 8,
             breaker_open: Duration::from_secs(30),
         },
+        health: HealthSettings::default(),
+        memory: MemorySettings::default(),
         log: LogSettings { format: LogFormat::Auto, filter: "warn".to_owned() },
         degraded: Vec::new(),
         warnings: Vec::new(),

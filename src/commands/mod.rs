@@ -13,6 +13,7 @@ mod check;
 mod show;
 mod tail;
 mod replay;
+mod forget;
 mod config;
 mod texts;
 mod simulate;
@@ -86,6 +87,13 @@ enum Command {
         #[command(flatten)]
         args: replay::Args,
     },
+    /// Forgets which channel works for a number, as when its owner asks for erasure. Messages are not touched.
+    Forget {
+        #[command(flatten)]
+        file: SettingsFile,
+        #[command(flatten)]
+        args: forget::Args,
+    },
     /// The settings: check them.
     Config {
         #[command(flatten)]
@@ -118,6 +126,7 @@ pub fn run() -> ExitCode {
         Command::Show(args) => show::run(&args),
         Command::Tail(args) => tail::run(&args),
         Command::Replay { file, args } => replay::run(settings(file).as_deref(), &args),
+        Command::Forget { file, args } => forget::run(settings(file).as_deref(), &args),
         Command::Config { file, command } => config::run(settings(file).as_deref(), &command),
         Command::Texts { file, args } => texts::run(settings(file).as_deref(), &args),
         Command::Simulate(args) => simulate::run(&args),

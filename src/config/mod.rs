@@ -24,6 +24,8 @@ mod routing;
 mod policy;
 mod templates;
 mod sending;
+mod health;
+mod memory;
 mod log;
 mod warnings;
 #[cfg(test)]
@@ -36,7 +38,9 @@ pub use self::accounts::{AccountSettings, ProviderSettings, UnknownPolicy};
 pub use self::codes::CodeSettings;
 pub use self::data_dir::default_data_dir;
 pub use self::database::DatabaseSettings;
+pub use self::health::HealthSettings;
 pub use self::log::{LogFormat, LogSettings};
+pub use self::memory::MemorySettings;
 pub use self::pools::PoolSettings;
 pub use self::prices::PriceSettings;
 pub use self::problem::{ConfigErrors, Problem};
@@ -72,6 +76,8 @@ pub struct Settings {
     /// By name, which is in callback addresses and in the tables.
     pub accounts: BTreeMap<String, AccountSettings>,
     pub sending: SendingSettings,
+    pub health: HealthSettings,
+    pub memory: MemorySettings,
     pub log: LogSettings,
     /// What works, but less well than it should, a sentence each.
     pub degraded: Vec<String>,
@@ -128,6 +134,8 @@ impl Settings {
         let routes = route::read_named(&root.section("routes"), &targets, &route.way);
         let purposes = purposes::read(&root.section("purposes"), route.replace_after_s);
         let sending = SendingSettings::read(root.section("sending"));
+        let health = HealthSettings::read(root.section("health"));
+        let memory = MemorySettings::read(root.section("memory"));
         let log = LogSettings::read(root.section("log"));
         root.finish();
 
@@ -145,6 +153,8 @@ impl Settings {
             prices,
             accounts,
             sending,
+            health,
+            memory,
             log,
             degraded: Vec::new(),
             warnings: Vec::new(),

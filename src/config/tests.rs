@@ -8,9 +8,6 @@ mod texts;
 use super::*;
 use crate::domain::channel::Channel;
 use crate::domain::code::Code;
-use crate::domain::language::Language;
-use crate::providers::Template;
-use crate::providers::templates::{AccountTemplate, Templates};
 
 const EXAMPLE: &str = include_str!("../../otpost.example.toml");
 
@@ -33,14 +30,6 @@ fn example_with(pairs: &[(&str, &str)]) -> Result<Settings, ConfigErrors> {
     Settings::read(Some(("otpost.toml", EXAMPLE)), &env(&[&REFERENCES, pairs].concat()))
 }
 
-fn templates(templates: &[(&str, &str)]) -> Templates {
-    let template = |name: &str, language: &str| Template { name: name.to_owned(), language: language.to_owned() };
-    let one = |(name, written): &(&str, &str)| {
-        AccountTemplate::new(Language::parse(written).unwrap(), template(name, written))
-    };
-    Templates::new(templates.iter().map(one).collect())
-}
-
 fn ok(text: &str, pairs: &[(&str, &str)]) -> Settings {
     Settings::read(Some(("otpost.toml", text)), &env(pairs)).unwrap_or_else(|e| panic!("{e}"))
 }
@@ -57,6 +46,8 @@ fn without_a_file_and_variables_there_are_defaults() {
         settings.purposes.iter().map(|(name, p)| (name.as_str(), p.valid_for_s, p.code_length)).collect();
     let expected = [("login", 300, 6), ("other", 300, 6), ("payment", 600, 8), ("reset", 600, 6), ("signup", 600, 6)];
     assert_eq!(purposes, expected);
+    assert!(settings.health.watch);
+    assert_eq!(settings.memory.remember_for.map(|d| d.num_hours()), Some(24));
     assert_eq!(settings.log.format, LogFormat::Auto);
     assert!(settings.sending.lease > settings.sending.client.total_timeout);
 }
@@ -125,6 +116,8 @@ fn what_the_example_comments_out_are_the_defaults() {
     let mut sending = full.sending.clone();
     sending.client.proxy = None;
     assert_eq!(format!("{sending:?}"), format!("{:?}", plain.sending));
+    assert_eq!(format!("{:?}", full.health), format!("{:?}", plain.health));
+    assert_eq!(full.memory, plain.memory);
     for (name, account) in &full.accounts {
         account.provider.build();
         assert_eq!(account.channel == Channel::Sms, account.templates.iter().next().is_none(), "{name}");
@@ -148,6 +141,9 @@ fn variables_win_over_the_file() {
         ("OTPOST_ACCOUNTS__META_MAIN__PER_SECOND", "0.5"),
         ("OTPOST_ACCOUNTS__META_MAIN__BASE_URL", "http://127.0.0.1:9001"),
         ("OTPOST_PURPOSES__NEW_DEVICE__CODE_LENGTH", "7"),
+        ("OTPOST_HEALTH__WATCH", "off"),
+        ("OTPOST_HEALTH__RECEIPT_WITHIN_S", "7"),
+        ("OTPOST_MEMORY__USE", "off"),
         ("OTPOST_LOG__FORMAT", "json"),
         ("OTPOST_LOG__FILTER", ""),
         ("DATABASE_URL", "postgres://everybody@db/otpost"),
@@ -164,6 +160,9 @@ fn variables_win_over_the_file() {
     assert_eq!(settings.accounts["meta-main"].provider.base_url(), "http://127.0.0.1:9001");
     let device = Purpose { valid_for_s: 300, code_length: 7, replace_after_s: 45 };
     assert_eq!(settings.purposes["new-device"], device);
+    assert!(!settings.health.watch);
+    assert_eq!(settings.health.rules.receipt_within.num_seconds(), 7);
+    assert_eq!(settings.memory.remember_for, None);
     assert_eq!(settings.log.format, LogFormat::Json);
     assert_eq!(settings.log.filter, "info,sqlx=warn,actix_server=warn");
 }

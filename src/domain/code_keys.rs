@@ -8,17 +8,19 @@ use zeroize::Zeroizing;
 
 use crate::domain::code::Code;
 use crate::domain::ids::MessageId;
+use crate::domain::phone::Phone;
 
 /// The keys that protect codes: the first seals and hashes, all of them open and check. Two live ones allow rotation.
 #[derive(Clone)]
 pub struct CodeKeys(Vec<CodeKey>);
 
-/// One key with its id. Two keys are derived from it, so that hashing and sealing never share one.
+/// One key with its id. Three keys are derived from it, so that codes, sealed copies and numbers never share one.
 #[derive(Clone)]
 pub struct CodeKey {
     id: i16,
     verify: Zeroizing<[u8; 32]>,
     seal: Zeroizing<[u8; 32]>,
+    number: Zeroizing<[u8; 32]>,
 }
 
 /// A code as the database holds it.
@@ -66,7 +68,12 @@ impl CodeKey {
             return Err(CodeKeysError::Short);
         }
         let derive = |purpose: &[u8]| Zeroizing::new(hmac(secret, &[purpose]));
-        Ok(Self { id, verify: derive(b"otpost verify 1"), seal: derive(b"otpost seal 1") })
+        Ok(Self {
+            id,
+            verify: derive(b"otpost verify 1"),
+            seal: derive(b"otpost seal 1"),
+            number: derive(b"otpost number 1"),
+        })
     }
 }
 
@@ -125,6 +132,13 @@ impl CodeKeys {
             .into()
     }
 
+    /// What a number is known by where the number itself must not stand: one hash for each live key, the one in use
+    /// first. Without the keys nobody can try out which number it is.
+    pub fn number_hashes(&self, phone: &Phone) -> Vec<NumberHash> {
+        let hash = |key: &CodeKey| NumberHash { key_id: key.id, hash: hmac(&*key.number, &[phone.e164().as_bytes()]) };
+        self.0.iter().map(hash).collect()
+    }
+
     /// Seals raw bytes that may hold a code, e.g. of a dead letter. `name` says what they are, and binds them to it.
     pub fn seal_bytes(&self, name: &[u8], bytes: &[u8], nonce: [u8; NONCE_BYTES]) -> (i16, Vec<u8>) {
         let key = &self.0[0];
@@ -136,6 +150,13 @@ impl CodeKeys {
     pub fn open_bytes(&self, key_id: i16, name: &[u8], sealed: &[u8]) -> Result<Zeroizing<Vec<u8>>, Unsealable> {
         open(self.0.iter().find(|key| key.id == key_id).ok_or(Unsealable)?, name, sealed)
     }
+}
+
+/// HMAC-SHA-256 over an E.164 number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct NumberHash {
+    pub key_id: i16,
+    pub hash: [u8; 32],
 }
 
 /// What remains of a request body, to recognise it again.
@@ -184,7 +205,6 @@ mod tests {
 
     use super::*;
     use crate::domain::ids::Bucket;
-    use crate::domain::phone::Phone;
 
     fn keys(ids: &[i16]) -> CodeKeys {
         CodeKeys::new(ids.iter().map(|&id| CodeKey::new(id, &[id as u8; 32]).unwrap()).collect()).unwrap()
@@ -220,6 +240,17 @@ mod tests {
         assert!(keys(&[2, 1]).is_right(&at_rest, "shop", message(1), &code));
         assert!(!keys(&[2]).is_right(&at_rest, "shop", message(1), &code));
         assert_eq!(keys(&[2, 1]).protect("shop", message(1), &code, [7; NONCE_BYTES]).key_id, 2);
+    }
+
+    #[test]
+    fn a_number_is_known_by_the_hash_of_each_live_key() {
+        let phone = Phone::parse("+628123450003").unwrap();
+        let [one] = keys(&[1]).number_hashes(&phone)[..] else { panic!("one key, one hash") };
+        let [two, still_one] = keys(&[2, 1]).number_hashes(&phone)[..] else { panic!("two keys, two hashes") };
+        assert_eq!((two.key_id, still_one), (2, one));
+        assert_ne!(two.hash, one.hash);
+        assert_ne!(keys(&[1]).number_hashes(&Phone::parse("+628123450004").unwrap())[0], one);
+        assert_ne!(keys(&[1]).fingerprint(b"+628123450003").hash, one.hash, "its key is its own");
     }
 
     #[test]

@@ -10,12 +10,16 @@ use crate::domain::phone::Phone;
 use crate::domain::price::Price;
 use crate::domain::routing::{Ask, Chosen, Knowledge, Unreachable};
 use crate::services::account::Accounts;
+use crate::services::memory::NumberMemory;
 use crate::services::policy::Policy;
+use crate::services::pulse::Pulse;
 use crate::services::randomness;
 
 #[derive(Clone)]
 pub struct ChooseRoute {
     pub accounts: Accounts,
+    pub pulse: Pulse,
+    pub memory: NumberMemory,
 }
 
 /// Whom a route is for.
@@ -71,7 +75,11 @@ impl ChooseRoute {
             purpose: whom.purpose,
             app: whom.app,
             channel: whom.channel,
-            memory: Memory::default(),
+            // A wish counts more than what is remembered.
+            memory: match whom.channel {
+                Some(_) => Memory::default(),
+                None => self.memory.recall(whom.to).await,
+            },
             on: now.date_naive(),
         };
         policy.routing.choose(&ask, &Known { choose: self, now, sends })
@@ -90,12 +98,12 @@ impl Knowledge for Known<'_> {
         self.choose.accounts.get(account).is_none_or(|account| account.breaker.is_open(self.now))
     }
 
-    fn health(&self, _account: &str, _country: &str) -> Health {
-        Health::default()
+    fn health(&self, account: &str, country: &str) -> Health {
+        self.choose.pulse.health(account, country)
     }
 
-    fn may_probe(&self, _account: &str) -> bool {
-        false
+    fn may_probe(&self, account: &str) -> bool {
+        self.sends && self.choose.pulse.may_probe(account, self.now)
     }
 
     fn draw(&self) -> f64 {

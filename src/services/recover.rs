@@ -10,7 +10,7 @@ use crate::services::ledger::LedgerError;
 use crate::services::transitions::{Command, Record, Transitions};
 use crate::store::StoreError;
 use crate::store::messages::Lock;
-use crate::store::{attempts, idempotency_keys, receipts};
+use crate::store::{attempts, idempotency_keys, number_memory, receipts};
 
 /// Most rows taken in one round.
 const ROUND: i64 = 500;
@@ -61,13 +61,14 @@ pub async fn interrupted_matches(apply: &ApplyReceipts) -> Result<usize, LedgerE
     Ok(found)
 }
 
-/// Forgets what nobody will ask for any more: old idempotency keys, and receipts of ids that never landed. Returns how
-/// many rows there were.
+/// Forgets what nobody will ask for any more: old idempotency keys, receipts of ids that never landed, and what was
+/// remembered of numbers long enough. Returns how many rows there were.
 ///
 /// # Errors
 /// When the database is away.
 pub async fn forget(transitions: &Transitions, clock: &Clock) -> Result<u64, StoreError> {
     let now = clock.now();
     let keys = idempotency_keys::forget(&transitions.pool, now - IDEMPOTENCY_KEY_LIFE, ROUND).await?;
-    Ok(keys + receipts::forget_unmatched(&transitions.pool, now - UNMATCHED_LIFE, ROUND).await?)
+    let unmatched = receipts::forget_unmatched(&transitions.pool, now - UNMATCHED_LIFE, ROUND).await?;
+    Ok(keys + unmatched + number_memory::forget(&transitions.pool, now, ROUND).await?)
 }

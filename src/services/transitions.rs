@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use sqlx::PgPool;
 use uuid::Uuid;
 
@@ -13,11 +13,14 @@ use crate::domain::ids::MessageId;
 use crate::domain::message::Message;
 use crate::domain::receipt::{Disposition, ErrorClass};
 use crate::domain::step::step;
+use crate::services::memory;
+use crate::services::pulse::Pulse;
 use crate::services::watch::Watch;
 use crate::store::StoreError;
 use crate::store::attempts;
 use crate::store::checks::{self, PastCheck};
 use crate::store::messages::{self, Lock, StoredMessage};
+use crate::store::number_memory;
 use crate::store::provider_ids::{self, ProviderId};
 use crate::store::receipts::{self, MatchedReceipt, ReceivedReceipt};
 use crate::store::sends::{self, PastSend};
@@ -66,6 +69,9 @@ pub struct Transitions {
     pub keys: CodeKeys,
     pub watch: Watch,
     pub wake_sender: WakeSender,
+    pub pulse: Pulse,
+    /// How long it is remembered which channel works for a number; `None`: not at all.
+    pub remember_for: Option<TimeDelta>,
 }
 
 /// What a group of commands did.
@@ -109,13 +115,35 @@ impl Transitions {
         let newly_due = changes.iter().any(|c| is_due_now(c));
         drop(changes);
         log.write(&mut transaction, &after).await?;
+        self.remember(&mut transaction, &before, &after, log.at).await?;
         transaction.commit().await?;
 
         if newly_due {
             self.wake_sender.notify_one();
         }
+        self.pulse.note(changed.iter().map(|id| {
+            let now = &after[id];
+            (&before[id].message, &now.message, now.recipient.country())
+        }));
         self.watch.tell(changed);
         Ok(Outcomes { done, messages: after, provider_ids: log.provider_ids })
+    }
+
+    /// Writes down what the changes teach about their numbers.
+    async fn remember(
+        &self,
+        connection: &mut sqlx::PgConnection,
+        before: &HashMap<MessageId, StoredMessage>,
+        after: &HashMap<MessageId, StoredMessage>,
+        at: Option<DateTime<Utc>>,
+    ) -> Result<(), StoreError> {
+        let (Some(at), Some(remember_for)) = (at, self.remember_for) else { return Ok(()) };
+        let changes = after.iter().map(|(id, now)| (&before[id].message, now));
+        let learned = memory::learned(changes, &self.keys, &self.pulse);
+        if !learned.is_empty() {
+            number_memory::write(connection, &learned, at, at + remember_for).await?;
+        }
+        Ok(())
     }
 
     fn apply(&self, messages: &mut HashMap<MessageId, StoredMessage>, command: &Command, log: &mut Log) -> Done {

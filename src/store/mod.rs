@@ -10,6 +10,9 @@ pub mod checks;
 pub mod idempotency_keys;
 pub mod api_keys;
 pub mod dead_letters;
+pub mod account_pulse;
+pub mod account_events;
+pub mod number_memory;
 pub mod health;
 pub mod database;
 

@@ -8,6 +8,8 @@ use crate::clock::Clock;
 use crate::services::accept_message::AcceptMessage;
 use crate::services::app_keys::AppKeys;
 use crate::services::ledger::Ledger;
+use crate::services::memory::NumberMemory;
+use crate::services::pulse::Pulse;
 use crate::services::take_callback::TakeCallback;
 use crate::services::watch::Watch;
 use crate::telemetry::Ticks;
@@ -21,6 +23,8 @@ pub struct Api {
     pub accept: AcceptMessage,
     pub app_keys: AppKeys,
     pub callbacks: TakeCallback,
+    pub pulse: Pulse,
+    pub memory: NumberMemory,
     pub ticks: Ticks,
     pub stopping: AtomicBool,
 }

@@ -6,3 +6,4 @@ pub mod sender;
 pub mod deadlines;
 pub mod janitor;
 pub mod matcher;
+pub mod pulse;

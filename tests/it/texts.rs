@@ -16,7 +16,7 @@ const ID: &str = "+628123450001";
 const SAUDI: &str = "+966501230001";
 
 fn by_sms(settings: &mut Settings) {
-    settings.route.steps = vec!["ycloud-sms".to_owned()];
+    settings.route.way.steps = vec!["ycloud-sms".to_owned()];
     settings.text.autofill =
         Autofill { web_host: Some("example.com".to_owned()), android_hash: Some("FA+9qCX9VSu".to_owned()) };
 }
@@ -110,7 +110,7 @@ async fn a_replacement_keeps_language_and_platform_and_tells_what_is_left_by_the
     const SILENT: &str = "+966501230003";
     let both = |settings: &mut Settings| {
         by_sms(settings);
-        settings.route.steps = rehearsal::STEPS.map(str::to_owned).to_vec();
+        settings.route.way.steps = rehearsal::STEPS.map(str::to_owned).to_vec();
     };
     with_settings(both, async |app| {
         let request = json!({ "to": SILENT, "client": { "platform": "web" }, "replace_after_s": 60 });
@@ -144,7 +144,7 @@ fn translated() -> Templates {
 
 async fn templates_are_chosen_through(account: &'static str) {
     let change = move |settings: &mut Settings| {
-        settings.route.steps = vec![account.to_owned()];
+        settings.route.way.steps = vec![account.to_owned()];
         settings.accounts.get_mut(account).expect("a rehearsed account").templates = translated();
     };
     with_settings(change, async |app| {

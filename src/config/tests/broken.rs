@@ -323,6 +323,27 @@ const ROWS: &[Row] = &[
             "otpost.toml:2: sending.proxy: is no address of a proxy; must be such as http://user:password@proxy.example.com:3128",
         ],
     ),
+    // health and memory
+    (
+        "[health]\nwatch = true\ngood_within_s = 0\nreceipt_within_s = 61\nsilence_sends = 2\nprobe_every_s = 301",
+        &[],
+        &[
+            "otpost.toml:2: health.watch: is true or false; must be text in quotes",
+            "otpost.toml:3: health.good_within_s: is 0; must be 1 to 60 seconds",
+            "otpost.toml:4: health.receipt_within_s: is 61; must be 1 to 60 seconds",
+            "otpost.toml:5: health.silence_sends: is 2; must be 3 to 1000 attempts",
+            "otpost.toml:6: health.probe_every_s: is 301; must be 1 to 300 seconds",
+        ],
+    ),
+    (
+        "[memory]\nuse = 'yes'\nremember_for_h = 721",
+        &["OTPOST_MEMORY__REMEMBER_FOR=24"],
+        &[
+            r#"otpost.toml:2: memory.use: is "yes"; must be "on" or "off""#,
+            "otpost.toml:3: memory.remember_for_h: is 721; must be 1 to 720 hours",
+            "OTPOST_MEMORY__REMEMBER_FOR: is not a setting; did you mean OTPOST_MEMORY__REMEMBER_FOR_H?",
+        ],
+    ),
     // log
     (
         "[log]\nformat = 'xml'\nfilter = 'otpost=loud'",

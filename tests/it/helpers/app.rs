@@ -14,7 +14,10 @@ use otpost::domain::code_keys::{CodeKey, CodeKeys};
 use otpost::rehearsal;
 use otpost::services::accept_message::AcceptMessage;
 use otpost::services::dispatch::Dispatch;
+use otpost::services::memory::NumberMemory;
+use otpost::services::pulse::Pulse;
 use otpost::services::take_callback::TakeCallback;
+use otpost::services::take_pulse::TakePulse;
 use otpost::services::transitions::Transitions;
 use otpost::services::{end_lives, recover, replace};
 use otpost::simulator::{SimConfig, SimTime, Simulator};
@@ -41,6 +44,9 @@ pub struct TestApp {
     pub dispatch: Arc<Dispatch>,
     pub accept: AcceptMessage,
     pub callbacks: TakeCallback,
+    pub pulse: Pulse,
+    pub take_pulse: Arc<TakePulse>,
+    pub memory: NumberMemory,
     running: Running,
 }
 
@@ -100,12 +106,31 @@ impl TestApp {
         let dispatch = Arc::clone(&app.dispatch);
         let accept = app.api.accept.clone();
         let callbacks = app.api.callbacks.clone();
+        let (pulse, take_pulse) = (app.api.pulse.clone(), Arc::clone(&app.take_pulse));
+        let memory = app.api.memory.clone();
         let key = app.api.app_keys.create("shop", "test").await.expect("a key").key.expose().to_owned();
         let running = app.start(listener, Loops::ByHand).expect("the app starts");
         let url = format!("http://{listen}");
         let pool = database.pool().await;
         let http = reqwest::Client::new();
-        Self { database, pool, clock, sim, url, key, http, settings, transitions, dispatch, accept, callbacks, running }
+        Self {
+            database,
+            pool,
+            clock,
+            sim,
+            url,
+            key,
+            http,
+            settings,
+            transitions,
+            dispatch,
+            accept,
+            callbacks,
+            pulse,
+            take_pulse,
+            memory,
+            running,
+        }
     }
 
     pub async fn stop(self) {
@@ -127,9 +152,10 @@ impl TestApp {
             let accounts = &self.dispatch.accounts;
             busy |= recover::abandoned_sends(&self.transitions, &self.clock, accounts).await.expect("leases") > 0;
             if !busy {
-                return;
+                break;
             }
         }
+        self.take_pulse.run_once().await.expect("the pulse is taken");
     }
 
     /// Lets time pass for the service and for the simulator, in small steps.

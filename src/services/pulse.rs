@@ -1,0 +1,229 @@
+//! How the accounts deliver: counted here as messages change, judged by [`crate::services::take_pulse`], asked by whoever
+//! chooses a route.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+
+use chrono::{DateTime, Utc};
+
+use crate::domain::channel::Channel;
+use crate::domain::health::counts::{Counts, Slot};
+use crate::domain::health::{Health, HealthRules, Hearing, USUAL};
+use crate::domain::message::Message;
+use crate::store::account_pulse::PulseRow;
+
+/// Most slots that are kept to count on; the oldest are given up first. About 8 MB.
+const MOST_SLOTS: usize = 65_536;
+
+/// Cheap to clone; all clones are one. What it says is of the last second, and stays as it is while the database is away.
+#[derive(Clone)]
+pub struct Pulse(Arc<Inner>);
+
+struct Inner {
+    /// `None`: accounts are not watched, so nothing is known against any.
+    rules: Option<HealthRules>,
+    /// By name.
+    accounts: BTreeMap<String, Watched>,
+    tally: Mutex<Tally>,
+}
+
+struct Watched {
+    /// Its place in [`SlotKey`].
+    index: u16,
+    channel: Channel,
+    state: RwLock<AccountState>,
+    /// When it may be tried again while it is silent, in microseconds since 1970.
+    next_probe_us: AtomicI64,
+}
+
+/// How an account was judged.
+#[derive(Clone, Debug, Default)]
+pub struct AccountState {
+    /// Of all countries.
+    pub health: Health,
+    /// Share in time by country, where enough was sent.
+    pub in_time: HashMap<String, f64>,
+    /// The silence that lasts, or the last one.
+    pub silence: Option<Silence>,
+    pub slow_since: Option<DateTime<Utc>>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Silence {
+    /// When the first attempt was taken that nothing was heard of; when it was noticed, after a restart.
+    pub since: DateTime<Utc>,
+    /// `None` while it lasts.
+    pub ended_at: Option<DateTime<Utc>>,
+    /// The share of attempts that was usually heard of in time before.
+    pub usual: Option<f64>,
+}
+
+/// An account for whoever watches.
+#[derive(Clone, Debug)]
+pub struct AccountHealth {
+    pub account: String,
+    pub channel: Channel,
+    pub state: AccountState,
+}
+
+/// Second, account, country: attempts that were accepted then.
+type SlotKey = (i64, u16, [u8; 2]);
+
+/// What this process counted in the slots of the last hour.
+#[derive(Default)]
+struct Tally {
+    slots: BTreeMap<SlotKey, Tallied>,
+    /// Slots that were counted on since they were last taken, each once.
+    changed: Vec<SlotKey>,
+    /// Slots before this second were given up.
+    from: i64,
+}
+
+#[derive(Default)]
+struct Tallied {
+    counts: Counts,
+    is_changed: bool,
+}
+
+impl Pulse {
+    /// `rules`: `None` when accounts are not to be watched. `accounts`: all that there are.
+    pub fn new<'a>(rules: Option<HealthRules>, accounts: impl IntoIterator<Item = (&'a str, Channel)>) -> Self {
+        let watched = |(index, (name, channel)): (u16, (&str, Channel))| {
+            let watched = Watched { index, channel, state: RwLock::default(), next_probe_us: AtomicI64::new(i64::MIN) };
+            (name.to_owned(), watched)
+        };
+        let accounts = (0..).zip(accounts).map(watched).collect();
+        Self(Arc::new(Inner { rules, accounts, tally: Mutex::default() }))
+    }
+
+    pub fn rules(&self) -> Option<&HealthRules> {
+        self.0.rules.as_ref()
+    }
+
+    /// Counts what changes of messages tell about their attempts: before, after, and the recipient's country.
+    pub fn note<'a>(&self, changes: impl IntoIterator<Item = (&'a Message, &'a Message, &'a str)>) {
+        let Some(rules) = &self.0.rules else { return };
+        let mut tally = lock(&self.0.tally);
+        for (before, after, country) in changes {
+            let Ok(country) = <[u8; 2]>::try_from(country.as_bytes()) else { continue };
+            for attempt in &after.attempts {
+                let Some((at, now)) = Counts::of(after, attempt, rules) else { continue };
+                let then = before.attempt(attempt.attempt_no).and_then(|old| Counts::of(before, old, rules));
+                let new = now.since(then.map_or(Counts::default(), |(_, counts)| counts));
+                let Some(account) = self.0.accounts.get(&attempt.account).filter(|_| !new.is_zero()) else { continue };
+                tally.add((at.timestamp(), account.index, country), new);
+            }
+        }
+    }
+
+    /// How an account delivers to a country now. Nothing is known against an account that is not watched.
+    pub fn health(&self, account: &str, country: &str) -> Health {
+        let Some(watched) = self.0.accounts.get(account) else { return Health::default() };
+        let state = watched.read();
+        Health { in_time: state.in_time.get(country).copied().or(state.health.in_time), ..state.health }
+    }
+
+    /// Whether a message may try a silent account, to hear whether its receipts come again: one each `probe_every_s`, and
+    /// whoever is told so sends it. `false` for an account that is heard.
+    pub fn may_probe(&self, account: &str, now: DateTime<Utc>) -> bool {
+        let (Some(rules), Some(watched)) = (&self.0.rules, self.0.accounts.get(account)) else { return false };
+        if watched.read().health.hearing == Hearing::Heard {
+            return false;
+        }
+        let now_us = now.timestamp_micros();
+        let next_us = (now + rules.probe_every).timestamp_micros();
+        let claim = |due_us: i64| (due_us <= now_us).then_some(next_us);
+        watched.next_probe_us.fetch_update(Ordering::AcqRel, Ordering::Acquire, claim).is_ok()
+    }
+
+    /// Whether the account was silent for everybody when it took an attempt at `at`.
+    pub fn was_silent(&self, account: &str, at: DateTime<Utc>) -> bool {
+        let Some(watched) = self.0.accounts.get(account) else { return false };
+        let silence = watched.read().silence;
+        silence.is_some_and(|s| at >= s.since && s.ended_at.is_none_or(|ended_at| at <= ended_at))
+    }
+
+    /// All accounts, by name.
+    pub fn report(&self) -> Vec<AccountHealth> {
+        let one = |(account, watched): (&String, &Watched)| AccountHealth {
+            account: account.clone(),
+            channel: watched.channel,
+            state: watched.read().clone(),
+        };
+        self.0.accounts.iter().map(one).collect()
+    }
+
+    /// What was counted since it was last taken: the whole of each slot that changed.
+    pub(super) fn take(&self, now: DateTime<Utc>) -> Vec<PulseRow> {
+        let mut tally = lock(&self.0.tally);
+        tally.give_up_before((now - USUAL).timestamp());
+        let mut names: Vec<(u16, &String)> = self.0.accounts.iter().map(|(name, w)| (w.index, name)).collect();
+        names.sort_unstable();
+        let changed = std::mem::take(&mut tally.changed);
+        let taken = |(second, index, country): SlotKey| {
+            let tallied = tally.slots.get_mut(&(second, index, country))?;
+            tallied.is_changed = false;
+            Some(PulseRow {
+                account: names.get(usize::from(index))?.1.clone(),
+                country: String::from_utf8_lossy(&country).into_owned(),
+                slot: Slot { at: DateTime::from_timestamp(second, 0)?, counts: tallied.counts },
+            })
+        };
+        changed.into_iter().filter_map(taken).collect()
+    }
+
+    /// Takes back what could not be written: it is taken again.
+    pub(super) fn untake(&self, taken: &[PulseRow]) {
+        let mut tally = lock(&self.0.tally);
+        for one in taken {
+            let Some(watched) = self.0.accounts.get(&one.account) else { continue };
+            let Ok(country) = <[u8; 2]>::try_from(one.country.as_bytes()) else { continue };
+            tally.add((one.slot.at.timestamp(), watched.index, country), Counts::default());
+        }
+    }
+
+    pub(super) fn set(&self, account: &str, state: AccountState) {
+        if let Some(watched) = self.0.accounts.get(account) {
+            *watched.state.write().unwrap_or_else(PoisonError::into_inner) = state;
+        }
+    }
+}
+
+impl Watched {
+    fn read(&self) -> std::sync::RwLockReadGuard<'_, AccountState> {
+        self.state.read().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Tally {
+    fn add(&mut self, key: SlotKey, new: Counts) {
+        if key.0 < self.from {
+            return;
+        }
+        let tallied = self.slots.entry(key).or_default();
+        tallied.counts = tallied.counts + new;
+        if !tallied.is_changed {
+            tallied.is_changed = true;
+            self.changed.push(key);
+        }
+    }
+
+    /// A slot that was given up is never counted on again: the table would get less than it has.
+    fn give_up_before(&mut self, second: i64) {
+        self.from = self.from.max(second);
+        while self.slots.len() > MOST_SLOTS
+            && let Some((oldest, ..)) = self.slots.keys().next()
+        {
+            self.from = self.from.max(oldest + 1);
+            self.slots = self.slots.split_off(&(self.from, 0, [0; 2]));
+        }
+        if self.slots.keys().next().is_some_and(|(oldest, ..)| *oldest < self.from) {
+            self.slots = self.slots.split_off(&(self.from, 0, [0; 2]));
+        }
+    }
+}
+
+fn lock(tally: &Mutex<Tally>) -> std::sync::MutexGuard<'_, Tally> {
+    tally.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,56 @@
+//! Table `account_events`: when accounts fell silent or slow, and when that ended.
+
+use chrono::{DateTime, Utc};
+use serde_json::Value;
+use sqlx::PgPool;
+
+use crate::domain::health::AccountEvent;
+use crate::store::{StoreError, word};
+
+/// Writes an event, unless another instance has written it already: a beginning after a beginning, or an end after an
+/// end. Returns whether it was new.
+pub async fn append(
+    pool: &PgPool,
+    account: &str,
+    event: AccountEvent,
+    at: DateTime<Utc>,
+    detail: &Value,
+) -> Result<bool, StoreError> {
+    let mut transaction = pool.begin().await?;
+    // Events are rare, and those who write one at the same time must see each other's.
+    sqlx::query!("lock table account_events in share row exclusive mode").execute(&mut *transaction).await?;
+    let done = sqlx::query!(
+        "-- account_events.append
+        insert into account_events (account, event, at, detail)
+        select $1::text, $2::text, $4::timestamptz, $5::jsonb
+         where (select event from account_events where account = $1 and event in ($2, $3) order by at desc limit 1)
+               is distinct from $2
+        on conflict do nothing",
+        account,
+        event.as_str(),
+        event.opposite().as_str(),
+        at,
+        detail
+    )
+    .execute(&mut *transaction)
+    .await?;
+    transaction.commit().await?;
+    Ok(done.rows_affected() > 0)
+}
+
+/// The last of `event` and its opposite of each account, with its time.
+pub async fn latest(
+    pool: &PgPool,
+    event: AccountEvent,
+) -> Result<Vec<(String, AccountEvent, DateTime<Utc>)>, StoreError> {
+    let rows = sqlx::query!(
+        "-- account_events.latest
+        select distinct on (account) account, event, at from account_events where event in ($1, $2)
+         order by account, at desc",
+        event.as_str(),
+        event.opposite().as_str()
+    )
+    .fetch_all(pool)
+    .await?;
+    rows.into_iter().map(|row| Ok((row.account, word("account_events.event", &row.event)?, row.at))).collect()
+}

@@ -1,0 +1,116 @@
+//! Table `number_memory`: which channel did not work for a number. It holds keyed hashes and no numbers.
+
+use chrono::{DateTime, Utc};
+use sqlx::{PgConnection, PgPool};
+
+use crate::domain::code_keys::NumberHash;
+use crate::domain::ids::Bucket;
+use crate::domain::memory::{Lesson, Memory};
+use crate::store::StoreError;
+
+/// What was learned of a number. A delivery is told for its hash under every live key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Learned {
+    pub bucket: Bucket,
+    pub number: NumberHash,
+    pub lesson: Lesson,
+}
+
+/// Remembers what was learned at `at`, until `forget_at`. Each number at most once, in the order of their keys, so that
+/// two writers cannot wait for each other. A delivery changes what is remembered already, and adds nothing.
+pub async fn write(
+    connection: &mut PgConnection,
+    learned: &[Learned],
+    at: DateTime<Utc>,
+    forget_at: DateTime<Utc>,
+) -> Result<(), StoreError> {
+    let buckets: Vec<i16> = learned.iter().map(|l| l.bucket.as_i16()).collect();
+    let hashes: Vec<&[u8]> = learned.iter().map(|l| l.number.hash.as_slice()).collect();
+    let key_ids: Vec<i16> = learned.iter().map(|l| l.number.key_id).collect();
+    let says = |f: fn(&Memory) -> bool| {
+        let off = |l: &Learned| matches!(&l.lesson, Lesson::OffWhatsapp(memory) if f(memory));
+        learned.iter().map(off).collect::<Vec<bool>>()
+    };
+    sqlx::query!(
+        "-- number_memory.write
+        insert into number_memory as o (bucket, number_hash, key_id, not_on_whatsapp_at, answers_by_sms_at,
+                                        whatsapp_delivered_at, forget_at)
+        select n.bucket, n.number_hash, n.key_id, case when n.not_on_whatsapp then $6::timestamptz end,
+               case when n.answers_by_sms then $6 end,
+               case when not (n.not_on_whatsapp or n.answers_by_sms) then $6 end, $7::timestamptz
+          from unnest($1::smallint[], $2::bytea[], $3::smallint[], $4::boolean[], $5::boolean[])
+               as n (bucket, number_hash, key_id, not_on_whatsapp, answers_by_sms)
+         where n.not_on_whatsapp or n.answers_by_sms
+            or exists (select from number_memory m where m.bucket = n.bucket and m.number_hash = n.number_hash)
+         order by n.bucket, n.number_hash
+        on conflict (bucket, number_hash) do update
+           set not_on_whatsapp_at = case when excluded.whatsapp_delivered_at is null
+                                         then coalesce(excluded.not_on_whatsapp_at, o.not_on_whatsapp_at) end,
+               answers_by_sms_at = case when excluded.whatsapp_delivered_at is null
+                                        then coalesce(excluded.answers_by_sms_at, o.answers_by_sms_at) end,
+               whatsapp_delivered_at = coalesce(excluded.whatsapp_delivered_at, o.whatsapp_delivered_at),
+               forget_at = greatest(o.forget_at, excluded.forget_at)",
+        &buckets,
+        &hashes as _,
+        &key_ids,
+        &says(|memory| memory.not_on_whatsapp),
+        &says(|memory| memory.answers_by_sms),
+        at,
+        forget_at
+    )
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+/// What was learned since `since` of the number that has these hashes.
+pub async fn recall(
+    pool: &PgPool,
+    bucket: Bucket,
+    hashes: &[NumberHash],
+    since: DateTime<Utc>,
+) -> Result<Memory, StoreError> {
+    let row = sqlx::query!(
+        r#"-- number_memory.recall
+        select coalesce(bool_or(not_on_whatsapp_at > $3), false) as "not_on_whatsapp!",
+               coalesce(bool_or(answers_by_sms_at > $3), false) as "answers_by_sms!"
+          from number_memory where bucket = $1 and number_hash = any($2)"#,
+        bucket.as_i16(),
+        &as_bytes(hashes) as _,
+        since
+    )
+    .fetch_one(pool)
+    .await?;
+    Ok(Memory { not_on_whatsapp: row.not_on_whatsapp, answers_by_sms: row.answers_by_sms })
+}
+
+/// Forgets one number. Returns whether anything was remembered.
+pub async fn erase(pool: &PgPool, bucket: Bucket, hashes: &[NumberHash]) -> Result<bool, StoreError> {
+    let done = sqlx::query!(
+        "-- number_memory.erase
+        delete from number_memory where bucket = $1 and number_hash = any($2)",
+        bucket.as_i16(),
+        &as_bytes(hashes) as _
+    )
+    .execute(pool)
+    .await?;
+    Ok(done.rows_affected() > 0)
+}
+
+/// Forgets what is over; at most `limit` rows. Returns how many.
+pub async fn forget(pool: &PgPool, now: DateTime<Utc>, limit: i64) -> Result<u64, StoreError> {
+    let done = sqlx::query!(
+        "-- number_memory.forget
+        delete from number_memory
+         where (bucket, number_hash) in (select bucket, number_hash from number_memory where forget_at <= $1 limit $2)",
+        now,
+        limit
+    )
+    .execute(pool)
+    .await?;
+    Ok(done.rows_affected())
+}
+
+fn as_bytes(hashes: &[NumberHash]) -> Vec<&[u8]> {
+    hashes.iter().map(|number| number.hash.as_slice()).collect()
+}
