@@ -11,5 +11,6 @@ mod model;
 mod postgres;
 mod races;
 mod routes;
+mod scenarios;
 mod texts;
 mod tidy;
