@@ -194,3 +194,36 @@ impl Message {
         broken
     }
 }
+
+/// For the tests of the rules that look at whole messages.
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+    use crate::domain::ids::Bucket;
+    use crate::domain::phone::Phone;
+    use crate::domain::route::Step;
+
+    /// A pending message that has come as far as these attempts.
+    pub fn message_with(attempts: Vec<Attempt>) -> Message {
+        let at = attempts[0].planned_at;
+        let steps = attempts.iter().map(|a| Step::new(a.channel, a.account.as_str())).collect();
+        let code = CodeAtRest { key_id: 1, hash: vec![0; 32], sealed: Some(vec![0; 30]) };
+        let mut message = Message {
+            id: MessageId::new(at, Bucket::of(&Phone::parse("+628123450003").unwrap()), [1; 8]),
+            app: "shop".into(),
+            state: State::Accepted,
+            outcome: Outcome::Pending,
+            created_at: at,
+            expires_at: at + TimeDelta::seconds(300),
+            settled_at: None,
+            delivery_inferred: false,
+            wrong_tries: 0,
+            max_tries: 5,
+            code,
+            route: Route::new(steps, 30, 300, "test").unwrap(),
+            attempts,
+        };
+        message.raise_state();
+        message
+    }
+}

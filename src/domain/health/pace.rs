@@ -42,14 +42,13 @@ pub fn pace(bins: &[Slot], rules: &HealthRules, now: DateTime<Utc>) -> Option<f6
     Some((share(recent) / share(usual)).min(1.0))
 }
 
-/// The weight of an account among those of its channel: when all are slow it is not theirs, and nothing moves.
-/// `channel`: the paces of all its accounts, this one's too.
+/// The weight of an account among those of its channel: 1, less what it has lost more than the one that lost least. When
+/// all are slow it is not theirs, and nothing moves. (A quotient would do the same, but where all are nearly at 0 it would
+/// be a quotient of chances.) `channel`: the paces of all its accounts, this one's too.
 pub fn weight(own: Option<f64>, channel: impl IntoIterator<Item = f64>) -> f64 {
-    let best = channel.into_iter().fold(0.0, f64::max);
-    match own {
-        Some(own) if best > 0.0 => (own / best).clamp(LEAST_WEIGHT, 1.0),
-        _ => 1.0,
-    }
+    let Some(own) = own else { return 1.0 };
+    let best = channel.into_iter().fold(own, f64::max);
+    (1.0 - (best - own)).clamp(LEAST_WEIGHT, 1.0)
 }
 
 /// The share in time, of the country when enough was sent there, else of all, else unknown.

@@ -15,14 +15,16 @@ const USUAL_FROM: i64 = 20;
 const LEAST_SHARE: f64 = 0.2;
 /// A silence spans at least this long: receipts of the same moment are often held up together.
 const LEAST_SPAN: TimeDelta = TimeDelta::seconds(3);
+/// What one instance heard, the others know so soon: each writes once a second.
+const TOLD_WITHIN: TimeDelta = TimeDelta::seconds(1);
 /// An account is silent when it is heard less often than this part of what is usual.
 const SILENT_SHARE: f64 = 0.1;
 /// The odds that an account which is as usual leaves so many attempts unheard, each by itself.
 ///
-/// So `ln(ODDS) / ln(1 - usual)` attempts are needed: 5 where 99 % are usually heard in time, 9 for 90 %, 30 for 50 %. From
-/// 20 needed attempts on, [`SILENT_SHARE`] forgives one that was heard, which makes the odds at most 30 times worse. An account that
-/// is looked at each second is looked at 3e7 times a year, in runs that overlap: less than one false alarm a year for the
-/// worst account, one in thirty years for one that is usually heard in nine of ten cases.
+/// So `ln(ODDS) / ln(1 - usual)` attempts are needed: 5 where 99 % are usually heard in time, 9 for 90 %, 30 for 50 %.
+/// Below 85 %, [`SILENT_SHARE`] forgives one that was heard, which makes the odds at most 50 times worse. An account is
+/// looked at 3e7 times a year: that is one or two false alarms a year for the worst account, and one in thirty years for
+/// an account that is usually heard nine times out of ten.
 const ODDS: f64 = 1e-9;
 /// Attempts heard that end a silence.
 const HEARD_AGAIN: i64 = 2;
@@ -57,18 +59,19 @@ pub fn began_at(
 ) -> Option<DateTime<Utc>> {
     let usual = usual?;
     let needed = needed(usual, rules);
-    let is_known = |slot: &&Slot| is_ripe(slot, rules, now) && slot.at >= evidence.listening_since;
+    let is_known =
+        |slot: &&Slot| is_ripe(slot, rules, now) && slot.at >= evidence.listening_since && slot.at >= now - WINDOW;
+    let mut known = evidence.seconds.iter().rev().filter(is_known).peekable();
+    let end = known.peek()?.at + TimeDelta::seconds(1);
     let mut run = Counts::default();
-    let mut end = None;
-    for slot in evidence.seconds.iter().rev().filter(is_known).take_while(|slot| slot.at >= now - WINDOW) {
-        let end = *end.get_or_insert(slot.at + TimeDelta::seconds(1));
+    let last = known.find(|slot| {
         run = run + slot.counts;
-        if run.sent >= needed && end - slot.at >= LEAST_SPAN {
-            let is_silent = (run.heard as f64) < SILENT_SHARE * usual * run.sent as f64;
-            return is_silent.then_some(slot.at);
-        }
-    }
-    None
+        run.sent >= needed && end - slot.at >= LEAST_SPAN
+    })?;
+    let is_silent = (run.heard as f64) < SILENT_SHARE * usual * run.sent as f64;
+    // It may have begun before the attempts that prove it.
+    let first = known.take_while(|slot| slot.counts.heard == 0).last().unwrap_or(last);
+    is_silent.then_some(first.at)
 }
 
 /// Whether the newest attempts are heard again: two in a row, or nearly all where many are still sent. Receipts that
@@ -88,7 +91,7 @@ pub fn ends(seconds: &[Slot], usual: Option<f64>, rules: &HealthRules, now: Date
     seen.sent > 0 && seen.heard >= seen.sent
 }
 
-/// Whether all attempts of a second should have been heard of.
+/// Whether all attempts of a second should have been heard of, by whichever instance.
 fn is_ripe(slot: &Slot, rules: &HealthRules, now: DateTime<Utc>) -> bool {
-    slot.at + TimeDelta::seconds(1) + rules.receipt_within <= now
+    slot.at + TimeDelta::seconds(1) + rules.receipt_within + TOLD_WITHIN <= now
 }

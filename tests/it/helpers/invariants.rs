@@ -68,6 +68,23 @@ const RULES: &[(&str, &str)] = &[
         "a receipt whose id has landed does not wait",
         "select u.receipt_id from unmatched_receipts u join provider_ids p using (slot, account, provider_message_id)",
     ),
+    (
+        "a WhatsApp that was delivered leaves nothing older remembered",
+        "select encode(number_hash, 'hex') from number_memory
+          where whatsapp_delivered_at > least(not_on_whatsapp_at, answers_by_sms_at)",
+    ),
+    (
+        "a number is remembered in the bucket of a message that failed or went by SMS, and not as itself",
+        "select encode(r.number_hash, 'hex') from number_memory r
+          where not exists (select from attempts a where a.bucket = r.bucket
+                               and (a.channel = 'whatsapp' and a.failed_at is not null or a.channel = 'sms'))
+             or exists (select from messages m where m.bucket = r.bucket
+                           and r.number_hash in (sha256(m.recipient::bytea), sha256(ltrim(m.recipient, '+')::bytea)))",
+    ),
+    (
+        "an account that is judged is one that sends",
+        "select account from account_events where account not in (select account from attempts)",
+    ),
 ];
 
 /// # Panics

@@ -1,0 +1,249 @@
+//! What is remembered of a number: learned through the simulator, forgotten in time, and never readable.
+
+use std::time::Duration;
+
+use chrono::TimeDelta;
+use otpost::domain::code_keys::{CodeKey, CodeKeys};
+use otpost::domain::memory::Memory;
+use otpost::domain::phone::Phone;
+use otpost::services::memory::NumberMemory;
+use otpost::services::recover;
+use otpost::simulator::Mode;
+use serde_json::json;
+use sha2::{Digest, Sha256};
+
+use crate::helpers::app::{TestApp, meta_body, meta_status, with_app, with_settings};
+
+const NOTHING: Memory = Memory { not_on_whatsapp: false, answers_by_sms: false };
+const BY_SMS: Memory = Memory { not_on_whatsapp: false, answers_by_sms: true };
+const BOTH: Memory = Memory { not_on_whatsapp: true, answers_by_sms: true };
+const NOT_ON: Memory = Memory { not_on_whatsapp: true, answers_by_sms: false };
+
+async fn recall(app: &TestApp, number: &str) -> Memory {
+    app.memory.recall(&Phone::parse(number).unwrap()).await
+}
+
+async fn rows(app: &TestApp) -> i64 {
+    sqlx::query_scalar("select count(*) from number_memory").fetch_one(&app.pool).await.unwrap()
+}
+
+#[tokio::test]
+async fn each_fate_teaches_what_the_next_message_needs() {
+    with_app(async |app| {
+        let fates = [
+            ("+628123450001", NOTHING),
+            ("+628123450002", BOTH),
+            ("+628123450003", BY_SMS),
+            // WhatsApp came late, but it came.
+            ("+628123450004", NOTHING),
+            ("+628123450005", NOT_ON),
+            ("+628123450006", NOTHING),
+            // Nobody knows whether the WhatsApp left.
+            ("+628123450009", NOTHING),
+            // The account's limit says nothing about the number.
+            ("+628123450010", NOTHING),
+            ("+628123450011", NOTHING),
+        ];
+        for (number, _) in fates {
+            app.send(number).await;
+        }
+        app.pass(Duration::from_secs(45)).await;
+        for (number, expected) in fates {
+            assert_eq!(recall(app, number).await, expected, "{number}");
+        }
+        assert_eq!(rows(app).await, 5, "numbers that WhatsApp reached at once have no row");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_code_that_comes_back_after_the_sms_teaches_as_a_receipt_does() {
+    with_app(async |app| {
+        let number = "+628123450003";
+        app.sim.set_fate(number, serde_json::from_value(json!({ "whatsapp": "silent", "sms": "silent" })).unwrap());
+        let body = json!({ "to": number, "code": "739150" });
+        let (_, answer) = app.post("/v1/messages", body).await;
+        let id = answer["id"].as_str().unwrap().to_owned();
+        app.pass(Duration::from_secs(20)).await;
+        assert_eq!(recall(app, number).await, NOTHING);
+        app.post(&format!("/v1/messages/{id}/check"), json!({ "code": "739150" })).await;
+        assert_eq!(recall(app, number).await, BY_SMS);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_whatsapp_that_arrives_undoes_what_was_remembered() {
+    with_app(async |app| {
+        let number = "+628123450002";
+        let first = app.send(number).await;
+        app.pass(Duration::from_secs(10)).await;
+        assert_eq!(recall(app, number).await, BOTH);
+        let attempt = app.message(&first).await["attempts"][0]["attempt_id"].as_str().unwrap().to_owned();
+        let now = app.clock.now();
+        assert_eq!(app.callback("meta-main", &meta_body(&[meta_status(&attempt, "delivered", now)])).await, 200);
+        assert_eq!(recall(app, number).await, NOTHING);
+        let erased: bool = sqlx::query_scalar(
+            "select whatsapp_delivered_at = $1 and not_on_whatsapp_at is null and answers_by_sms_at is null from number_memory",
+        )
+        .bind(now)
+        .fetch_one(&app.pool)
+        .await
+        .unwrap();
+        assert!(erased);
+
+        app.send(number).await;
+        app.pass(Duration::from_secs(10)).await;
+        assert_eq!(recall(app, number).await, BOTH, "and it is learned anew");
+        assert_eq!(rows(app).await, 1);
+    })
+    .await;
+}
+
+/// Both messages of a number in one group: the number stands in the statement once.
+#[tokio::test]
+async fn two_messages_of_a_number_in_one_callback_teach_together() {
+    with_app(async |app| {
+        let number = "+628123450003";
+        let ids = [app.send(number).await, app.send(number).await];
+        app.run_workers().await;
+        let mut attempts = Vec::new();
+        for id in &ids {
+            attempts.push(app.message(id).await["attempts"][0]["attempt_id"].as_str().unwrap().to_owned());
+        }
+        let now = app.clock.now();
+        let both =
+            |one, other| meta_body(&[meta_status(&attempts[0], one, now), meta_status(&attempts[1], other, now)]);
+        assert_eq!(app.callback("meta-main", &both("failed", "failed")).await, 200);
+        assert_eq!(recall(app, number).await, NOT_ON);
+        assert_eq!(app.callback("meta-main", &both("delivered", "failed")).await, 200);
+        assert_eq!(recall(app, number).await, NOTHING);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_is_remembered_is_forgotten_in_time_and_on_request() {
+    with_settings(
+        |s| s.memory.remember_for = Some(TimeDelta::hours(2)),
+        async |app| {
+            app.send("+628123450002").await;
+            app.pass(Duration::from_secs(10)).await;
+            app.clock.advance(TimeDelta::minutes(119));
+            assert_eq!(recall(app, "+628123450002").await, BOTH);
+            // A lesson of another kind must not make the first one last.
+            app.sim.set_fate("+628123450002", serde_json::from_value(json!({ "whatsapp": "silent" })).unwrap());
+            app.send("+628123450002").await;
+            app.pass(Duration::from_secs(30)).await;
+            app.clock.advance(TimeDelta::minutes(1));
+            assert_eq!(recall(app, "+628123450002").await, BY_SMS);
+            app.run_workers().await;
+            recover::forget(&app.transitions, &app.clock).await.unwrap();
+            assert_eq!(rows(app).await, 1, "some of it is still remembered");
+            app.clock.advance(TimeDelta::hours(2));
+            assert_eq!(recall(app, "+628123450002").await, NOTHING, "also before its row is deleted");
+            app.run_workers().await;
+            recover::forget(&app.transitions, &app.clock).await.unwrap();
+            assert_eq!(rows(app).await, 0);
+
+            app.send("+628123460002").await;
+            app.pass(Duration::from_secs(10)).await;
+            let phone = Phone::parse("+628123460002").unwrap();
+            assert!(app.memory.forget(&phone).await.unwrap());
+            assert!(!app.memory.forget(&phone).await.unwrap());
+            assert_eq!((recall(app, "+628123460002").await, rows(app).await), (NOTHING, 0));
+        },
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn a_rotated_key_still_finds_what_was_remembered_under_the_old_one() {
+    with_app(async |app| {
+        app.send("+628123450002").await;
+        app.pass(Duration::from_secs(10)).await;
+        let phone = Phone::parse("+628123450002").unwrap();
+        let with_keys = |ids: &[(i16, u8)]| {
+            let keys = ids.iter().map(|(id, byte)| CodeKey::new(*id, &[*byte; 32]).unwrap()).collect();
+            NumberMemory { keys: CodeKeys::new(keys).unwrap(), ..app.memory.clone() }
+        };
+        assert_eq!(with_keys(&[(2, 8), (1, 7)]).recall(&phone).await, BOTH);
+        assert_eq!(with_keys(&[(2, 8)]).recall(&phone).await, NOTHING, "without the key nobody finds it");
+        assert!(with_keys(&[(2, 8), (1, 7)]).forget(&phone).await.unwrap());
+        assert_eq!(rows(app).await, 0);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn neither_a_number_nor_its_plain_hash_is_in_the_table() {
+    with_app(async |app| {
+        let numbers = ["+628123450002", "+628123450003", "+628123450005"];
+        for number in numbers {
+            app.send(number).await;
+        }
+        app.pass(Duration::from_secs(30)).await;
+        let rows: Vec<String> =
+            sqlx::query_scalar("select m::text from number_memory m").fetch_all(&app.pool).await.unwrap();
+        assert_eq!(rows.len(), numbers.len());
+        for number in numbers {
+            let digits = &number[1..];
+            for text in [number, digits] {
+                let plain = [text.to_owned(), hex::encode(text), hex::encode(Sha256::digest(text))];
+                assert!(!rows.iter().any(|row| plain.iter().any(|p| row.contains(p))), "{text} in {rows:?}");
+            }
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_memory_that_is_switched_off_neither_learns_nor_tells() {
+    with_settings(
+        |s| s.memory.remember_for = None,
+        async |app| {
+            app.send("+628123450002").await;
+            app.pass(Duration::from_secs(10)).await;
+            assert_eq!((recall(app, "+628123450002").await, rows(app).await), (NOTHING, 0));
+        },
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn a_memory_that_cannot_be_asked_is_empty() {
+    with_app(async |app| {
+        app.send("+628123450002").await;
+        app.pass(Duration::from_secs(10)).await;
+        sqlx::query("alter table number_memory rename to elsewhere").execute(&app.pool).await.unwrap();
+        assert_eq!(recall(app, "+628123450002").await, NOTHING);
+        sqlx::query("alter table elsewhere rename to number_memory").execute(&app.pool).await.unwrap();
+        assert_eq!(recall(app, "+628123450002").await, BOTH);
+    })
+    .await;
+}
+
+/// An account that nobody hears teaches nothing about the numbers that it did not reach.
+#[tokio::test]
+async fn a_silence_of_the_account_is_not_held_against_the_number() {
+    with_app(async |app| {
+        for n in 0..30 {
+            app.send(&format!("+6281234{n:02}1111")).await;
+            app.pass(Duration::from_secs(3)).await;
+        }
+        app.pass(Duration::from_secs(60)).await;
+        app.sim.set_mode("meta-main", Mode::Silence).unwrap();
+        let unheard: Vec<String> = (30..50).map(|n| format!("+6281234{n:02}1111")).collect();
+        for number in &unheard {
+            app.send(number).await;
+            app.pass(Duration::from_secs(1)).await;
+        }
+        app.pass(Duration::from_secs(30)).await;
+        let by_sms = app.sim.phone(&unheard[0]).received.sms;
+        assert_eq!(by_sms, 1, "the SMS did come");
+        for number in &unheard {
+            assert_eq!(recall(app, number).await, NOTHING, "{number}");
+        }
+    })
+    .await;
+}
