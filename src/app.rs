@@ -36,6 +36,7 @@ use crate::services::watch::Watch;
 use crate::store::StoreError;
 use crate::store::database::{self, Plans};
 use crate::store::provider_ids::ProviderId;
+use crate::telemetry;
 use crate::telemetry::Ticks;
 use crate::web::api::Api;
 use crate::web::routes;
@@ -186,11 +187,12 @@ impl App {
         let handle = server.handle();
         let server = tokio::spawn(server);
         let (api, dispatch) = (self.api.clone(), Arc::clone(&self.dispatch));
+        let take_pulse = Arc::clone(&self.take_pulse);
         let loops = match loops {
             Loops::Run => self.spawn_loops(),
             Loops::ByHand => vec![tokio::spawn(matcher::run(api.callbacks.apply.clone(), self.landed))],
         };
-        Ok(Running { address, api, dispatch, loops, handle, server })
+        Ok(Running { address, api, dispatch, take_pulse, loops, handle, server })
     }
 
     fn spawn_loops(self) -> Vec<JoinHandle<()>> {
@@ -233,6 +235,7 @@ pub struct Running {
     pub address: SocketAddr,
     pub api: web::Data<Api>,
     dispatch: Arc<Dispatch>,
+    take_pulse: Arc<TakePulse>,
     loops: Vec<JoinHandle<()>>,
     handle: ServerHandle,
     server: JoinHandle<std::io::Result<()>>,
@@ -253,6 +256,9 @@ impl Running {
         }
         for one in self.loops {
             one.abort();
+        }
+        if let Err(error) = self.take_pulse.finish().await {
+            tracing::warn!(error = %telemetry::chain(&error), "the last counts of the accounts are lost");
         }
         self.api.pool.close().await;
         self.dispatch.transitions.pool.close().await;

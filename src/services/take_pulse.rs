@@ -98,6 +98,14 @@ impl TakePulse {
         Ok(())
     }
 
+    /// Writes down what was counted since the last round; the last thing that a process does which stops.
+    ///
+    /// # Errors
+    /// When the database is away; then it is lost.
+    pub async fn finish(&self) -> Result<(), StoreError> {
+        self.write(self.clock.now()).await
+    }
+
     /// A silence that this process did not see begin goes on.
     async fn remember_silences(&self) -> Result<(), StoreError> {
         let latest = account_events::latest(&self.pool, AccountEvent::SilentBegan).await?;

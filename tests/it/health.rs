@@ -7,10 +7,14 @@ use chrono::{DateTime, TimeDelta, Utc};
 use otpost::app::{App, Means};
 use otpost::config::Settings;
 use otpost::domain::health::{Health, Hearing};
+use otpost::domain::ids::MessageId;
+use otpost::domain::receipt::Status;
+use otpost::services::transitions::Command;
 use otpost::simulator::{Laws, Mode};
+use otpost::store::messages::Lock;
 use serde_json::{Value, json};
 
-use crate::helpers::app::{TestApp, code_keys, with_app, with_settings};
+use crate::helpers::app::{TestApp, code_keys, told, with_app, with_settings};
 
 const META: &str = "meta-main";
 
@@ -339,6 +343,25 @@ async fn what_cannot_be_written_is_kept_for_the_next_round() {
 }
 
 #[tokio::test]
+async fn a_process_that_stops_writes_down_what_it_counted() {
+    let app = TestApp::start(|_| {}).await;
+    app.run_workers().await;
+    app.send(&number(1)).await;
+    app.dispatch.run_once().await.unwrap().sends.pop().unwrap().await.unwrap();
+    let pool = sqlx::PgPool::connect(app.database.url()).await.unwrap();
+    let sent = async || {
+        sqlx::query_scalar::<_, Option<i64>>("select sum(sent)::bigint from account_pulse")
+            .fetch_one(&pool)
+            .await
+            .unwrap()
+    };
+    assert_eq!(sent().await, None, "its round is not due yet");
+    let TestApp { running, database: _database, .. } = app;
+    running.stop(false).await;
+    assert_eq!(sent().await, Some(1));
+}
+
+#[tokio::test]
 async fn slots_are_kept_for_two_hours() {
     with_app(async |app| {
         traffic(app, 0, 3, 1).await;
@@ -379,35 +402,11 @@ async fn beside(app: &TestApp) -> Arc<App> {
 
 /// Tells the other instance that all that is under way was delivered.
 async fn relay(app: &TestApp, other: &App) {
-    use otpost::domain::event::Event;
-    use otpost::domain::ids::MessageId;
-    use otpost::domain::receipt::{DeliveryReceipt, Status};
-    use otpost::services::transitions::{Command, Record};
-    use otpost::store::messages::Lock;
-
     let open: Vec<String> = sqlx::query_scalar("select message_id::text from attempts where state = 'accepted'")
         .fetch_all(&app.pool)
         .await
         .unwrap();
-    let receipt = DeliveryReceipt {
-        status: Status::Delivered,
-        attempt_id: None,
-        provider_message_id: "x".to_owned(),
-        provider_at: None,
-        failure: None,
-    };
-    let received = |id: &String| Command {
-        message: MessageId::parse(id).unwrap(),
-        event: Event::Receipt { attempt_no: 1, receipt: receipt.clone() },
-        at: app.clock.now(),
-        record: Record::Receipt(Box::new(otpost::store::receipts::ReceivedReceipt {
-            receipt_id: uuid::Uuid::now_v7(),
-            callback_id: uuid::Uuid::now_v7(),
-            account: META.to_owned(),
-            received_at: app.clock.now(),
-            receipt: receipt.clone(),
-        })),
-    };
-    let commands: Vec<Command> = open.iter().map(received).collect();
+    let told = |id: &String| told(META, MessageId::parse(id).unwrap(), Status::Delivered, app.clock.now());
+    let commands: Vec<Command> = open.iter().map(told).collect();
     other.transitions.run(&commands, Lock::Wait).await.unwrap();
 }

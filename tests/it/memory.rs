@@ -4,15 +4,18 @@ use std::time::Duration;
 
 use chrono::TimeDelta;
 use otpost::domain::code_keys::{CodeKey, CodeKeys};
+use otpost::domain::ids::MessageId;
 use otpost::domain::memory::Memory;
 use otpost::domain::phone::Phone;
+use otpost::domain::receipt::Status;
 use otpost::services::memory::NumberMemory;
 use otpost::services::recover;
 use otpost::simulator::Mode;
+use otpost::store::messages::Lock;
 use serde_json::json;
 use sha2::{Digest, Sha256};
 
-use crate::helpers::app::{TestApp, meta_body, meta_status, with_app, with_settings};
+use crate::helpers::app::{TestApp, meta_body, meta_status, told, with_app, with_settings};
 
 const NOTHING: Memory = Memory { not_on_whatsapp: false, answers_by_sms: false };
 const BY_SMS: Memory = Memory { not_on_whatsapp: false, answers_by_sms: true };
@@ -118,6 +121,36 @@ async fn two_messages_of_a_number_in_one_callback_teach_together() {
         assert_eq!(recall(app, number).await, NOT_ON);
         assert_eq!(app.callback("meta-main", &both("delivered", "failed")).await, 200);
         assert_eq!(recall(app, number).await, NOTHING);
+    })
+    .await;
+}
+
+/// Two messages of each number, changed at once by two writers in opposite orders: nobody waits for the other in vain.
+#[tokio::test]
+async fn writers_of_the_same_numbers_do_not_block_each_other() {
+    with_app(async |app| {
+        let numbers: Vec<String> = (0..40).map(|n| format!("+6281234{n:02}0003")).collect();
+        let mut groups: [Vec<String>; 2] = Default::default();
+        for number in &numbers {
+            for group in &mut groups {
+                let id = app.send(number).await;
+                group.push(id);
+            }
+        }
+        app.run_workers().await;
+        groups[1].reverse();
+        for (round, status) in [Status::Failed, Status::Delivered].into_iter().enumerate() {
+            let [one, other] = groups.each_ref().map(|group| {
+                let told = |id: &String| told("meta-main", MessageId::parse(id).unwrap(), status, app.clock.now());
+                group.iter().map(told).collect::<Vec<_>>()
+            });
+            let run = |commands| app.transitions.run(commands, Lock::Wait);
+            let (one, other) = tokio::join!(run(&one[..]), run(&other[..]));
+            assert!(one.is_ok() && other.is_ok(), "{status}: {:?} {:?}", one.err(), other.err());
+            for number in &numbers {
+                assert_eq!(recall(app, number).await, [NOT_ON, NOTHING][round], "{number}");
+            }
+        }
     })
     .await;
 }

@@ -262,11 +262,14 @@ mod of_an_attempt {
         FirstSeen { at: Some(ago(60) + TimeDelta::milliseconds(250 + ms)), provider_at: None }
     }
 
+    /// What happened, how it stands in the attempt, what is counted.
+    type Row = (&'static str, fn(&mut Attempt), Counts);
+
     #[test]
     fn each_receipt_is_counted_by_when_it_came() {
         let rules = HealthRules::default();
         let nothing = Counts { sent: 1, ..Counts::default() };
-        let table: [(&str, fn(&mut Attempt), Counts); 7] = [
+        let table: [Row; 7] = [
             ("nothing", |_| {}, nothing),
             ("sent", |a| a.sent = after(5_000), Counts { heard: 1, prompt: 1, ..nothing }),
             ("sent late", |a| a.sent = after(5_001), Counts { heard: 1, ..nothing }),

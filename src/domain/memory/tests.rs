@@ -1,6 +1,6 @@
 //! The rule as a table.
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, Utc};
 
 use super::*;
 use crate::domain::attempt::{FirstSeen, SendState};

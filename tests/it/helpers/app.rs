@@ -11,6 +11,9 @@ use otpost::app::{App, Loops, Means, Running};
 use otpost::clock::Clock;
 use otpost::config::Settings;
 use otpost::domain::code_keys::{CodeKey, CodeKeys};
+use otpost::domain::event::Event;
+use otpost::domain::ids::MessageId;
+use otpost::domain::receipt::{DeliveryReceipt, ErrorClass, Failure, Status};
 use otpost::rehearsal;
 use otpost::services::accept_message::AcceptMessage;
 use otpost::services::dispatch::Dispatch;
@@ -18,12 +21,14 @@ use otpost::services::memory::NumberMemory;
 use otpost::services::pulse::Pulse;
 use otpost::services::take_callback::TakeCallback;
 use otpost::services::take_pulse::TakePulse;
-use otpost::services::transitions::Transitions;
+use otpost::services::transitions::{Command, Record, Transitions};
 use otpost::services::{end_lives, recover, replace};
 use otpost::simulator::{SimConfig, SimTime, Simulator};
+use otpost::store::receipts::ReceivedReceipt;
 use serde_json::Value;
 use sha2::Sha256;
 use sqlx::PgPool;
+use uuid::Uuid;
 
 use crate::helpers::database::{TestDatabase, fresh_database};
 use crate::helpers::invariants;
@@ -47,7 +52,7 @@ pub struct TestApp {
     pub pulse: Pulse,
     pub take_pulse: Arc<TakePulse>,
     pub memory: NumberMemory,
-    running: Running,
+    pub running: Running,
 }
 
 /// Where every stopped clock starts.
@@ -248,6 +253,22 @@ pub fn meta_status(attempt: &str, status: &str, at: DateTime<Utc>) -> Value {
         item["errors"] = serde_json::json!([{ "code": 131_026, "title": "Message undeliverable" }]);
     }
     item
+}
+
+/// What the ledger is told when a provider says so of a message's first attempt.
+pub fn told(account: &str, message: MessageId, status: Status, at: DateTime<Utc>) -> Command {
+    let failure = (status == Status::Failed).then(|| Failure::new("131026", ErrorClass::RecipientUnreachable));
+    let provider_message_id = format!("wamid.{message}");
+    let receipt = DeliveryReceipt { status, attempt_id: None, provider_message_id, provider_at: None, failure };
+    let received = ReceivedReceipt {
+        receipt_id: Uuid::now_v7(),
+        callback_id: Uuid::now_v7(),
+        account: account.to_owned(),
+        received_at: at,
+        receipt: receipt.clone(),
+    };
+    let event = Event::Receipt { attempt_no: 1, receipt };
+    Command { message, event, at, record: Record::Receipt(Box::new(received)) }
 }
 
 /// A callback of Meta's with these statuses.
