@@ -17,7 +17,8 @@ pub struct Health {
     /// What its weight is multiplied with: 1 when it is as fast as it usually is, less when it is slower than it usually
     /// is while others are not. Never 0.
     pub weight: f64,
-    /// Share of its messages that are delivered within the time that counts as good; `None` while too few were sent.
+    /// Share of its messages to the country that are delivered within the time that counts as good, as great as it can be
+    /// where few were sent; `None` while too few were sent to say anything.
     pub in_time: Option<f64>,
 }
 
@@ -134,7 +135,7 @@ pub fn judge(was: (Hearing, Option<f64>), evidence: &Evidence, rules: &HealthRul
     let ripe = evidence.bins.iter().filter(|bin| bin.at + pace::BIN + rules.good_within <= now);
     let all: Counts = ripe.map(|bin| bin.counts).sum();
     let pace = pace::pace(&evidence.bins, rules, now);
-    Judgement { hearing, silent_since, usual, pace, in_time: pace::in_time(all, None) }
+    Judgement { hearing, silent_since, usual, pace, in_time: pace::in_time(all) }
 }
 
 #[cfg(test)]

@@ -117,11 +117,11 @@ impl Pulse {
         }
     }
 
-    /// How an account delivers to a country now. Nothing is known against an account that is not watched.
+    /// How an account delivers to a country now. What it does in other countries says nothing about this one. Nothing is known against an account that is not watched.
     pub fn health(&self, account: &str, country: &str) -> Health {
         let Some(watched) = self.0.accounts.get(account) else { return Health::default() };
         let state = watched.read();
-        Health { in_time: state.in_time.get(country).copied().or(state.health.in_time), ..state.health }
+        Health { in_time: state.in_time.get(country).copied(), ..state.health }
     }
 
     /// Whether a message may try a silent account, to hear whether its receipts come again: one each `probe_every_s`, and

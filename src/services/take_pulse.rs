@@ -140,7 +140,7 @@ impl TakePulse {
         rounds.in_time.clear();
         let ripe_before = now - rules.good_within - TimeDelta::seconds(1);
         for (account, country, counts) in account_pulse::countries(&self.pool, now - USUAL, ripe_before).await? {
-            if let Some(share) = pace::in_time(counts, None) {
+            if let Some(share) = pace::in_time(counts) {
                 rounds.in_time.entry(account).or_default().insert(country, share);
             }
         }

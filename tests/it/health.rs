@@ -216,9 +216,8 @@ async fn the_share_in_time_is_known_by_country() {
         }
         app.pass(Duration::from_secs(30)).await;
         let share = |country| app.pulse.health(META, country).in_time.unwrap();
-        assert_eq!((share("ID"), share("BR")), (1.0, 0.0));
-        let elsewhere = share("GB");
-        assert!((0.5..0.6).contains(&elsewhere), "30 of 55: {elsewhere}");
+        assert!(share("ID") > 0.99 && share("BR") < 0.1, "{} {}", share("ID"), share("BR"));
+        assert_eq!(app.pulse.health(META, "GB").in_time, None, "other countries say nothing about this one");
         assert_eq!(app.pulse.health("cliqtel-wa", "ID"), Health::default());
         assert_eq!(app.pulse.health("nobody", "ID"), Health::default());
     })

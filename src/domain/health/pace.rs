@@ -51,9 +51,17 @@ pub fn weight(own: Option<f64>, channel: impl IntoIterator<Item = f64>) -> f64 {
     (1.0 - (best - own)).clamp(LEAST_WEIGHT, 1.0)
 }
 
-/// The share in time, of the country when enough was sent there, else of all, else unknown.
-pub fn in_time(country: Counts, all: Option<f64>) -> Option<f64> {
-    if country.sent >= SHARE_FROM { Some(share(country)) } else { all }
+/// The share in time, as great as it can be where so few were sent: the upper bound of Wilson's interval, at 95 %. An
+/// account is not to lose a country for a few attempts that had bad luck.
+pub fn in_time(counts: Counts) -> Option<f64> {
+    const Z: f64 = 1.645;
+    if counts.sent < SHARE_FROM {
+        return None;
+    }
+    let (share, n) = (share(counts), counts.sent as f64);
+    let middle = share + Z * Z / (2.0 * n);
+    let spread = Z * (share * (1.0 - share) / n + Z * Z / (4.0 * n * n)).sqrt();
+    Some(((middle + spread) / (1.0 + Z * Z / n)).min(1.0))
 }
 
 /// `sent` can be a little too small after a crash.

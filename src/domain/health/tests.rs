@@ -238,10 +238,19 @@ fn weight_is_lost_to_faster_accounts_only() {
 }
 
 #[test]
-fn the_share_in_time_is_the_countrys_when_enough_was_sent_there() {
-    assert_eq!(pace::in_time(in_time(20, 5), Some(0.9)), Some(0.25));
-    assert_eq!(pace::in_time(in_time(19, 5), Some(0.9)), Some(0.9));
-    assert_eq!(pace::in_time(in_time(19, 5), None), None);
+fn the_share_in_time_is_as_great_as_so_few_attempts_allow() {
+    for (sent, timely, expected) in [
+        (19, 19, None),
+        (20, 20, Some(1.0)),
+        (20, 15, Some(0.873)),
+        (20, 5, Some(0.432)),
+        (20, 0, Some(0.119)),
+        (2000, 1500, Some(0.766)),
+    ] {
+        let share = pace::in_time(in_time(sent, timely));
+        let rounded = share.map(|share| (share * 1000.0).round() / 1000.0);
+        assert_eq!(rounded, expected, "{timely} of {sent}");
+    }
 }
 
 mod of_an_attempt {
