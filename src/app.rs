@@ -20,6 +20,7 @@ use crate::services::accept_message::AcceptMessage;
 use crate::services::account::{AccountPlan, Accounts};
 use crate::services::app_keys::AppKeys;
 use crate::services::apply_receipts::ApplyReceipts;
+use crate::services::ask::Ask;
 use crate::services::choose_route::ChooseRoute;
 use crate::services::dispatch::Dispatch;
 use crate::services::intake::{self, Intake};
@@ -41,7 +42,7 @@ use crate::telemetry::Ticks;
 use crate::web::api::Api;
 use crate::web::routes;
 use crate::workers::supervise::supervise;
-use crate::workers::{deadlines, janitor, matcher, pulse, sender};
+use crate::workers::{asker, deadlines, janitor, matcher, pulse, sender};
 
 /// Tasks that commit groups. One commit serves a group, so few are enough; two keep both cores of a small machine busy.
 const LEDGER_WORKERS: usize = 2;
@@ -85,6 +86,7 @@ pub struct App {
     pub api: web::Data<Api>,
     pub transitions: Transitions,
     pub dispatch: Arc<Dispatch>,
+    pub ask: Arc<Ask>,
     pub take_pulse: Arc<TakePulse>,
     pub clock: Clock,
     pub keys: CodeKeys,
@@ -133,19 +135,27 @@ impl App {
         let accounts = accounts(settings);
         let apply = ApplyReceipts { pool: work_pool.clone(), ledger: ledger.clone() };
         let callbacks = TakeCallback {
-            pool: work_pool,
+            pool: work_pool.clone(),
             clock: clock.clone(),
             keys: keys.clone(),
             accounts: accounts.clone(),
-            apply,
+            apply: apply.clone(),
             seen: Seen::default(),
         };
         let policies = Policies::new(policy(settings));
+        let client = Client::new(&settings.sending.client)?;
+        let ask = Arc::new(Ask {
+            pool: work_pool,
+            clock: clock.clone(),
+            client: client.clone(),
+            accounts: accounts.clone(),
+            apply,
+        });
         let dispatch = Arc::new(Dispatch {
             transitions: transitions.clone(),
             ledger: ledger.clone(),
             clock: clock.clone(),
-            client: Client::new(&settings.sending.client)?,
+            client,
             accounts: accounts.clone(),
             policies: policies.clone(),
             lease: TimeDelta::from_std(settings.sending.lease).unwrap_or(TimeDelta::seconds(20)),
@@ -174,7 +184,7 @@ impl App {
             stopping: AtomicBool::new(false),
         });
         let web_workers = settings.server.workers;
-        Ok(Self { api, transitions, dispatch, take_pulse, clock, keys, accounts, ticks, landed, web_workers })
+        Ok(Self { api, transitions, dispatch, ask, take_pulse, clock, keys, accounts, ticks, landed, web_workers })
     }
 
     /// Starts the HTTP server, and the loops unless a test goes round them by hand.
@@ -196,7 +206,7 @@ impl App {
     }
 
     fn spawn_loops(self) -> Vec<JoinHandle<()>> {
-        let Self { api, transitions, dispatch, take_pulse, clock, accounts, ticks, landed, .. } = self;
+        let Self { api, transitions, dispatch, ask, take_pulse, clock, accounts, ticks, landed, .. } = self;
         let apply = api.callbacks.apply.clone();
         let (t, c, k) = (transitions.clone(), clock.clone(), ticks.clone());
         let mut loops =
@@ -213,6 +223,8 @@ impl App {
         loops.push(supervise("pulse", &ticks, move || pulse::run(Arc::clone(&take_pulse), k.clone())));
         let k = ticks.clone();
         loops.push(supervise("sender", &ticks, move || sender::run(Arc::clone(&dispatch), k.clone())));
+        let k = ticks.clone();
+        loops.push(supervise("asker", &ticks, move || asker::run(Arc::clone(&ask), k.clone())));
         loops.push(tokio::spawn(matcher::run(apply, landed)));
         loops
     }

@@ -19,6 +19,7 @@ pub mod attempt;
 pub mod health;
 pub mod memory;
 pub mod message;
+pub mod asking;
 pub mod event;
 pub mod step;
 pub mod routing;

@@ -26,6 +26,8 @@ pub struct Account {
     /// One permit per request under way.
     pub permits: Arc<Semaphore>,
     pub concurrency: u32,
+    /// One permit per question under way.
+    pub questions: Arc<Semaphore>,
     pub breaker: Breaker,
     /// What to do about a request of which we do not know whether it left.
     pub on_unknown: OnUnknown,
@@ -55,6 +57,10 @@ pub struct AccountPlan {
 /// How soon a request is repeated where the provider recognises a repeat: it costs nothing.
 const RESEND_DEDUPLICATED_AFTER: TimeDelta = TimeDelta::milliseconds(250);
 
+/// Questions under way to one account. They have this bound of their own, and take neither the sends' permits nor their
+/// rate: a send must never wait for a question. At an answer in 100 ms it is 80 questions a second.
+const QUESTIONS_AT_ONCE: usize = 8;
+
 impl Account {
     pub fn new(plan: AccountPlan) -> Self {
         let deduplicates = plan.provider.abilities().deduplicates;
@@ -73,6 +79,7 @@ impl Account {
             limiter: Limiter::new(plan.per_second),
             permits: Arc::new(Semaphore::new(plan.concurrency as usize)),
             concurrency: plan.concurrency,
+            questions: Arc::new(Semaphore::new(QUESTIONS_AT_ONCE)),
             breaker: Breaker::new(plan.breaker_failures, plan.breaker_open),
             on_unknown,
             price: plan.price,

@@ -9,12 +9,13 @@ use tokio::task::JoinHandle;
 use uuid::Uuid;
 
 use crate::clock::Clock;
+use crate::domain::asking::AskPlan;
 use crate::domain::attempt::Lease;
 use crate::domain::event::{Effect, Event, SendResult};
 use crate::domain::ids::MessageId;
 use crate::domain::receipt::{ErrorClass, Failure};
 use crate::providers::client::{Client, Sent};
-use crate::providers::{Outbound, Reply, Retry, SendOutcome};
+use crate::providers::{Abilities, Outbound, Reply, Retry, SendOutcome};
 use crate::services::account::{Account, Accounts};
 use crate::services::breaker::Permission;
 use crate::services::ledger::Ledger;
@@ -64,6 +65,22 @@ struct Errand {
     tries: i16,
     until: DateTime<Utc>,
     _permit: OwnedSemaphorePermit,
+}
+
+/// What became of an errand.
+struct Called {
+    result: SendResult,
+    /// When the request left; `None` when there was none.
+    started: Option<Instant>,
+    http_status: Option<i16>,
+    /// How to ask about it, when the provider took it and can be asked.
+    ask: Option<AskPlan>,
+}
+
+impl Called {
+    fn not(result: SendResult) -> Self {
+        Self { result, started: None, http_status: None, ask: None }
+    }
 }
 
 impl Dispatch {
@@ -183,13 +200,13 @@ impl Dispatch {
 
     async fn send(self: Arc<Self>, errand: Errand) {
         let began = Instant::now();
-        let (result, started, http_status) = self.call(&errand).await;
+        let Called { result, started, http_status, ask } = self.call(&errand).await;
         let started_at = self.clock.at(started.unwrap_or(began));
         let command = Command {
             message: errand.stored.message.id,
             event: Event::Send { attempt_no: errand.attempt_no, token: errand.token, result },
             at: self.clock.now(),
-            record: Record::Send { started_at, http_status },
+            record: Record::Send { started_at, http_status, ask },
         };
         let mut pause = Duration::from_millis(50);
         // Until the lease runs out the answer can still be written down; after that the sweeper has called it unknown.
@@ -204,18 +221,17 @@ impl Dispatch {
         }
     }
 
-    /// Calls the provider: the result, when the request left, and the answer's HTTP status.
-    async fn call(&self, errand: &Errand) -> (SendResult, Option<Instant>, Option<i16>) {
+    async fn call(&self, errand: &Errand) -> Called {
         let Errand { account, stored, attempt_no, .. } = errand;
         let message = &stored.message;
         if let Permission::Open { closed_in } = account.breaker.ask(self.clock.now()) {
-            return (SendResult::BreakerOpen { closed_in }, None, None);
+            return Called::not(SendResult::BreakerOpen { closed_in });
         }
         let sealed = message.code.sealed.as_deref().unwrap_or_default();
         let Ok(code) = self.transitions.keys.reveal(message.code.key_id, sealed, &message.app, message.id) else {
             tracing::error!(message.id = %message.id, "the code cannot be opened with the configured keys");
             let failure = Failure::new("code_key_missing", ErrorClass::ConfigError);
-            return (SendResult::Rejected { failure, pause: None }, None, None);
+            return Called::not(SendResult::Rejected { failure, pause: None });
         };
         let life_s = (message.expires_at - self.clock.now()).num_seconds();
         let (route, country) = (&message.route, stored.recipient.country());
@@ -247,8 +263,11 @@ impl Dispatch {
             }
         };
         self.tell_breaker(account, &outcome);
+        let mut ask = None;
         let result = match outcome {
-            SendOutcome::Accepted { provider_message_id, held, .. } => {
+            SendOutcome::Accepted { provider_message_id, held, ask_by } => {
+                let Abilities { can_be_asked, calls_back, .. } = account.provider.abilities();
+                ask = can_be_asked.then_some(AskPlan { ask_by, calls_back });
                 if held {
                     tracing::warn!(account = account.name, "the provider keeps messages back; the deadline still runs");
                 }
@@ -261,7 +280,7 @@ impl Dispatch {
                 SendResult::Rejected { failure, pause: TimeDelta::from_std(pause).ok() }
             }
         };
-        (result, started, http_status)
+        Called { result, started, http_status, ask }
     }
 
     fn tell_breaker(&self, account: &Account, outcome: &SendOutcome) {

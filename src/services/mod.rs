@@ -20,6 +20,7 @@ pub mod dispatch;
 pub mod apply_receipts;
 pub mod seen;
 pub mod take_callback;
+pub mod ask;
 pub mod replace;
 pub mod end_lives;
 pub mod recover;

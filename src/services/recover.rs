@@ -10,12 +10,14 @@ use crate::services::ledger::LedgerError;
 use crate::services::transitions::{Command, Record, Transitions};
 use crate::store::StoreError;
 use crate::store::messages::Lock;
-use crate::store::{attempts, idempotency_keys, number_memory, receipts};
+use crate::store::{attempts, idempotency_keys, number_memory, questions, receipts};
 
 /// Most rows taken in one round.
 const ROUND: i64 = 500;
 /// How long an idempotency key is remembered.
 const IDEMPOTENCY_KEY_LIFE: TimeDelta = TimeDelta::hours(24);
+/// How long after its time a question is kept that nobody takes up: longer than any message lives.
+const QUESTION_LIFE: TimeDelta = TimeDelta::minutes(15);
 /// How long a receipt of an unknown id is kept; providers repeat callbacks for up to 7 days.
 const UNMATCHED_LIFE: TimeDelta = TimeDelta::days(14);
 
@@ -61,8 +63,8 @@ pub async fn interrupted_matches(apply: &ApplyReceipts) -> Result<usize, LedgerE
     Ok(found)
 }
 
-/// Forgets what nobody will ask for any more: old idempotency keys, receipts of ids that never landed, and what was
-/// remembered of numbers long enough. Returns how many rows there were.
+/// Forgets what nobody will ask for any more: old idempotency keys, receipts of ids that never landed, questions to
+/// accounts that are gone, and what was remembered of numbers long enough. Returns how many rows there were.
 ///
 /// # Errors
 /// When the database is away.
@@ -70,5 +72,6 @@ pub async fn forget(transitions: &Transitions, clock: &Clock) -> Result<u64, Sto
     let now = clock.now();
     let keys = idempotency_keys::forget(&transitions.pool, now - IDEMPOTENCY_KEY_LIFE, ROUND).await?;
     let unmatched = receipts::forget_unmatched(&transitions.pool, now - UNMATCHED_LIFE, ROUND).await?;
-    Ok(keys + unmatched + number_memory::forget(&transitions.pool, now, ROUND).await?)
+    let asked = questions::forget(&transitions.pool, now - QUESTION_LIFE, ROUND).await?;
+    Ok(keys + unmatched + asked + number_memory::forget(&transitions.pool, now, ROUND).await?)
 }

@@ -8,6 +8,7 @@ use crate::domain::attempt::{Attempt, Reason, Timer};
 use crate::domain::ids::MessageId;
 use crate::domain::message::Outcome;
 use crate::store::StoreError;
+use crate::store::answers::{self, PastAnswer};
 use crate::store::checks::{self, PastCheck};
 use crate::store::messages::{self, StoredMessage};
 use crate::store::receipts::{self, PastReceipt};
@@ -44,7 +45,8 @@ pub async fn of_message(
     let sends = sends::of_message(pool, id).await?;
     let receipts = receipts::of_message(pool, id).await?;
     let checks = checks::of_message(pool, id).await?;
-    let entries = tell(&stored, &sends, &receipts, &checks);
+    let answers = answers::of_message(pool, id).await?;
+    let entries = tell(&stored, &sends, &receipts, &checks, &answers);
     Ok(Some((stored, entries)))
 }
 
@@ -52,7 +54,13 @@ fn entry(at: DateTime<Utc>, event: &'static str, attempt_no: Option<i16>, text: 
     Entry { at, event, attempt_no, text, provider_at: None, lateness_ms: None }
 }
 
-fn tell(stored: &StoredMessage, sends: &[PastSend], receipts: &[PastReceipt], checks: &[PastCheck]) -> Vec<Entry> {
+fn tell(
+    stored: &StoredMessage,
+    sends: &[PastSend],
+    receipts: &[PastReceipt],
+    checks: &[PastCheck],
+    answers: &[PastAnswer],
+) -> Vec<Entry> {
     let message = &stored.message;
     let steps: Vec<String> =
         message.route.steps().iter().map(|s| format!("{} through {}", s.channel, s.account)).collect();
@@ -74,6 +82,7 @@ fn tell(stored: &StoredMessage, sends: &[PastSend], receipts: &[PastReceipt], ch
     for send in sends {
         tell_send(&mut story, send, &message.attempts);
     }
+    story.extend(answers.iter().map(tell_answer));
     for receipt in receipts {
         let code = receipt.error_code.as_ref().map(|c| format!(" ({c})")).unwrap_or_default();
         let text = format!("{} receipt{code}: {}", receipt.status, receipt.disposition);
@@ -101,13 +110,14 @@ fn tell(stored: &StoredMessage, sends: &[PastSend], receipts: &[PastReceipt], ch
 }
 
 /// Every event, causes before their effects within an attempt.
-const EVENTS: [&str; 12] = [
+const EVENTS: [&str; 13] = [
     "accepted",
     "check",
     "planned",
     "request",
     "answer",
     "timer_armed",
+    "question",
     "receipt",
     "timer_fired",
     "timer_disarmed",
@@ -163,6 +173,18 @@ fn tell_send(story: &mut Vec<Entry>, send: &PastSend, attempts: &[Attempt]) {
     let status = send.http_status.map(|s| format!(", HTTP {s}")).unwrap_or_default();
     let code = send.error_code.as_ref().map(|c| format!(", {c}")).unwrap_or_default();
     story.push(entry(send.ended_at, "answer", no, format!("{}{status}{code} after {took} ms", send.result)));
+}
+
+fn tell_answer(answer: &PastAnswer) -> Entry {
+    let took = (answer.ended_at - answer.asked_at).num_milliseconds();
+    let status = answer.http_status.map(|s| format!(", HTTP {s}")).unwrap_or_default();
+    let told = match (&answer.told, &answer.trouble) {
+        (Some(told), _) => told.as_str(),
+        (None, Some(trouble)) => trouble,
+        (None, None) => "nothing new",
+    };
+    let text = format!("{} is asked what became of it: {told}{status} after {took} ms", answer.account);
+    entry(answer.asked_at, "question", Some(answer.attempt_no), text)
 }
 
 /// How late the first request of a replacement left; `None` for every other request.

@@ -6,6 +6,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use sqlx::PgPool;
 use uuid::Uuid;
 
+use crate::domain::asking::{self, AskPlan};
 use crate::domain::attempt::SendState;
 use crate::domain::code_keys::CodeKeys;
 use crate::domain::event::{Effect, Event, SendResult};
@@ -22,6 +23,7 @@ use crate::store::checks::{self, PastCheck};
 use crate::store::messages::{self, Lock, StoredMessage};
 use crate::store::number_memory;
 use crate::store::provider_ids::{self, ProviderId};
+use crate::store::questions::{self, NewQuestion};
 use crate::store::receipts::{self, MatchedReceipt, ReceivedReceipt};
 use crate::store::sends::{self, PastSend};
 use crate::store::transitions::{self as rows, Change};
@@ -40,10 +42,11 @@ pub struct Command {
 pub enum Record {
     Nothing,
     Receipt(Box<ReceivedReceipt>),
-    /// A request to a provider: when it left, and the HTTP status of the answer.
+    /// A request to a provider: when it left, the HTTP status of the answer, and how to ask about it when it was taken.
     Send {
         started_at: DateTime<Utc>,
         http_status: Option<i16>,
+        ask: Option<AskPlan>,
     },
     /// Only the app that owns the message may do this; UUIDv7 of a check.
     ByApp {
@@ -179,6 +182,7 @@ struct Log {
     sends: Vec<PastSend>,
     checks: Vec<PastCheck>,
     provider_ids: Vec<ProviderId>,
+    questions: Vec<NewQuestion>,
     at: Option<DateTime<Utc>>,
 }
 
@@ -189,10 +193,13 @@ impl Log {
             (Event::Receipt { attempt_no, .. }, Record::Receipt(received), Effect::Receipt(disposition)) => {
                 self.receipts.push((received.clone(), command.message, *attempt_no, *disposition));
             }
-            (Event::Send { attempt_no, result, .. }, Record::Send { started_at, http_status }, effect) => {
+            (Event::Send { attempt_no, result, .. }, Record::Send { started_at, http_status, ask }, effect) => {
                 let (word, failure) = match result {
                     SendResult::Accepted { provider_message_id, .. } => {
                         self.note_provider_id(message, *attempt_no, provider_message_id);
+                        if let Some(plan) = ask {
+                            self.note_questions(message, *attempt_no, plan, command.at);
+                        }
                         ("accepted", None)
                     }
                     SendResult::Rejected { failure, .. } => ("rejected", Some(failure)),
@@ -230,6 +237,17 @@ impl Log {
             provider_message_id: provider_message_id.to_owned(),
             attempt: message.id.attempt(attempt_no),
         });
+    }
+
+    /// In the transaction that notes the acceptance, so that no crash can lose them.
+    fn note_questions(&mut self, message: &Message, attempt_no: i16, plan: &AskPlan, at: DateTime<Utc>) {
+        // An answer to an attempt that was accepted before planned them then.
+        let Some(attempt) = message.attempt(attempt_no).filter(|a| a.accepted_at == Some(at)) else { return };
+        let times = asking::times(attempt, plan.calls_back, at);
+        if !times.is_empty() && asking::is_open(message, attempt_no, plan.calls_back, at) {
+            let (account, ask_by) = (attempt.account.clone(), plan.ask_by.clone());
+            self.questions.push(NewQuestion { message: message.id, attempt_no, account, ask_by, times });
+        }
     }
 
     fn note_send(
@@ -284,6 +302,9 @@ impl Log {
         }
         if let Some(at) = self.at.filter(|_| !self.provider_ids.is_empty()) {
             provider_ids::insert(connection, &self.provider_ids, at).await?;
+        }
+        if !self.questions.is_empty() {
+            questions::insert(connection, &self.questions).await?;
         }
         Ok(())
     }

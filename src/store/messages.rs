@@ -150,6 +150,22 @@ pub async fn lock(
     rows.into_iter().map(Row::into_message).collect()
 }
 
+/// Messages with their attempts, as they are now. Unknown ones are left out.
+pub async fn read(pool: &PgPool, ids: &[MessageId]) -> Result<Vec<StoredMessage>, StoreError> {
+    let (buckets, uuids) = keys(ids);
+    let rows = select_messages!(
+        "from messages m where (m.bucket, m.message_id) in (select * from unnest($1::smallint[], $2::uuid[]))",
+        &buckets,
+        &uuids
+    )
+    .fetch_all(pool)
+    .await?;
+    let mut found = rows.into_iter().map(Row::into_message).collect::<Result<Vec<_>, _>>()?;
+    let mut connection = pool.acquire().await?;
+    crate::store::attempts::load(&mut connection, &mut found).await?;
+    Ok(found)
+}
+
 /// One message of an app, with its attempts. `None` when this app has no such message.
 pub async fn find(pool: &PgPool, app: &str, id: MessageId) -> Result<Option<StoredMessage>, StoreError> {
     let row = select_messages!(

@@ -6,6 +6,8 @@ pub mod transitions;
 pub mod receipts;
 pub mod provider_ids;
 pub mod sends;
+pub mod questions;
+pub mod answers;
 pub mod checks;
 pub mod idempotency_keys;
 pub mod api_keys;

@@ -1,21 +1,18 @@
-//! Fires replacement deadlines and ends lives, each when its time comes.
+//! Fires replacement deadlines and ends lives, each when its time comes. A deadline is armed at least 15 s ahead and a life
+//! lasts longer, so no wake-up is needed for new ones.
 
 use std::time::Duration;
-
-use chrono::{DateTime, Utc};
 
 use crate::clock::Clock;
 use crate::services::transitions::Transitions;
 use crate::services::{end_lives, replace};
-use crate::store::{StoreError, attempts, messages};
+use crate::store::{attempts, messages};
 use crate::telemetry;
 use crate::telemetry::Ticks;
+use crate::workers::{AWAY, TICK, until};
 
-/// Longest sleep. A deadline is armed at least 15 s ahead and a life lasts longer, so no wake-up is needed for new ones.
-const TICK: Duration = Duration::from_millis(250);
 /// Pause when a round found rows that somebody else holds.
 const BREATH: Duration = Duration::from_millis(3);
-const AWAY: Duration = Duration::from_millis(250);
 
 pub async fn replace_loop(transitions: Transitions, clock: Clock, ticks: Ticks) {
     loop {
@@ -47,13 +44,5 @@ pub async fn end_loop(transitions: Transitions, clock: Clock, ticks: Ticks) {
             }
         };
         tokio::time::sleep(sleep).await;
-    }
-}
-
-fn until(clock: &Clock, next: Result<Option<DateTime<Utc>>, StoreError>) -> Duration {
-    match next {
-        Ok(Some(at)) => clock.until(at).clamp(Duration::from_millis(1), TICK),
-        Ok(None) => TICK,
-        Err(_) => AWAY,
     }
 }

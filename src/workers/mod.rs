@@ -4,6 +4,28 @@
 pub mod supervise;
 pub mod sender;
 pub mod deadlines;
+pub mod asker;
 pub mod janitor;
 pub mod matcher;
 pub mod pulse;
+
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+
+use crate::clock::Clock;
+use crate::store::StoreError;
+
+/// Longest sleep of a loop that waits for a time in the database.
+const TICK: Duration = Duration::from_millis(250);
+/// Pause after the database did not answer.
+const AWAY: Duration = Duration::from_millis(250);
+
+/// How long to sleep when `next` is the next time at which something is due.
+fn until(clock: &Clock, next: Result<Option<DateTime<Utc>>, StoreError>) -> Duration {
+    match next {
+        Ok(Some(at)) => clock.until(at).clamp(Duration::from_millis(1), TICK),
+        Ok(None) => TICK,
+        Err(_) => AWAY,
+    }
+}

@@ -467,7 +467,7 @@ fn accepted(app: &TestApp, id: MessageId, token: Uuid, name: &str) -> Command {
             result: SendResult::Accepted { provider_message_id: name.to_owned(), held: false },
         },
         at: app.clock.now(),
-        record: Record::Send { started_at: app.clock.now(), http_status: Some(200) },
+        record: Record::Send { started_at: app.clock.now(), http_status: Some(200), ask: None },
     }
 }
 

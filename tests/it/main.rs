@@ -10,6 +10,7 @@ mod health;
 mod kills;
 mod memory;
 mod model;
+mod polling;
 mod postgres;
 mod races;
 mod routes;

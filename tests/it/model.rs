@@ -118,7 +118,10 @@ impl Run<'_> {
                     _ => SendResult::Unknown { failure: self.failure(), on_unknown: self.on_unknown() },
                 };
                 let started_at = self.now - TimeDelta::milliseconds(3);
-                (Event::Send { attempt_no, token, result }, Record::Send { started_at, http_status: Some(200) })
+                (
+                    Event::Send { attempt_no, token, result },
+                    Record::Send { started_at, http_status: Some(200), ask: None },
+                )
             }
             50..55 => (Event::LeaseRanOut { attempt_no, on_unknown: self.on_unknown() }, Record::Nothing),
             55..80 => {

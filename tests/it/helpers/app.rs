@@ -16,6 +16,7 @@ use otpost::domain::ids::MessageId;
 use otpost::domain::receipt::{DeliveryReceipt, ErrorClass, Failure, Status};
 use otpost::rehearsal;
 use otpost::services::accept_message::AcceptMessage;
+use otpost::services::ask::Ask;
 use otpost::services::dispatch::Dispatch;
 use otpost::services::memory::NumberMemory;
 use otpost::services::pulse::Pulse;
@@ -47,6 +48,7 @@ pub struct TestApp {
     pub settings: Settings,
     pub transitions: Transitions,
     pub dispatch: Arc<Dispatch>,
+    pub ask: Arc<Ask>,
     pub accept: AcceptMessage,
     pub callbacks: TakeCallback,
     pub pulse: Pulse,
@@ -109,6 +111,7 @@ impl TestApp {
         let app = App::build(&settings, means).await.expect("the app is built");
         let transitions = app.transitions.clone();
         let dispatch = Arc::clone(&app.dispatch);
+        let ask = Arc::clone(&app.ask);
         let accept = app.api.accept.clone();
         let callbacks = app.api.callbacks.clone();
         let (pulse, take_pulse) = (app.api.pulse.clone(), Arc::clone(&app.take_pulse));
@@ -129,6 +132,7 @@ impl TestApp {
             settings,
             transitions,
             dispatch,
+            ask,
             accept,
             callbacks,
             pulse,
@@ -151,6 +155,11 @@ impl TestApp {
             let mut busy = !round.sends.is_empty();
             for send in round.sends {
                 send.await.expect("a send ends");
+            }
+            let round = self.ask.run_once().await.expect("the asker goes round");
+            busy |= round.due > 0;
+            for question in round.asked {
+                question.await.expect("a question ends");
             }
             busy |= replace::run_once(&self.transitions, &self.clock).await.expect("deadlines").due > 0;
             busy |= end_lives::run_once(&self.transitions, &self.clock).await.expect("lives") > 0;

@@ -65,6 +65,21 @@ const RULES: &[(&str, &str)] = &[
           group by m.bucket, m.message_id having count(*) > m.max_tries or count(*) <> m.wrong_tries",
     ),
     (
+        "only what a provider accepted is asked about, and not before",
+        "select n.message_id from answers n join attempts a using (bucket, message_id, attempt_no)
+          where a.accepted_at is null or n.asked_at < a.accepted_at or a.provider_message_id is null
+          union all
+         select q.message_id from questions q join attempts a using (bucket, message_id, attempt_no)
+          where a.send_state <> 'accepted' or a.provider_message_id is null or q.ask_at <= a.accepted_at",
+    ),
+    (
+        "what an answer told stands in its receipts",
+        "select n.message_id from answers n
+          where n.told is not null and not exists (select from receipts r where r.bucket = n.bucket
+                  and r.message_id = n.message_id and r.attempt_no = n.attempt_no and r.callback_id = n.callback_id
+                  and r.status = n.told)",
+    ),
+    (
         "a receipt whose id has landed does not wait",
         "select u.receipt_id from unmatched_receipts u join provider_ids p using (slot, account, provider_message_id)",
     ),

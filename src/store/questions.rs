@@ -1,0 +1,163 @@
+//! Table `questions`: attempts that their providers are still to be asked about.
+
+use chrono::{DateTime, Utc};
+use sqlx::{PgConnection, PgPool};
+use uuid::Uuid;
+
+use crate::domain::ids::MessageId;
+use crate::store::StoreError;
+use crate::store::messages::message_id;
+
+/// An attempt to be asked about, and when.
+#[derive(Clone, Debug)]
+pub struct NewQuestion {
+    pub message: MessageId,
+    pub attempt_no: i16,
+    pub account: String,
+    pub ask_by: Option<String>,
+    /// In order. Without one, nothing is written.
+    pub times: Vec<DateTime<Utc>>,
+}
+
+/// Plans questions. An attempt with planned ones keeps them.
+pub async fn insert(connection: &mut PgConnection, questions: &[NewQuestion]) -> Result<(), StoreError> {
+    let buckets: Vec<i16> = questions.iter().map(|q| q.message.bucket().as_i16()).collect();
+    let messages: Vec<Uuid> = questions.iter().map(|q| q.message.uuid()).collect();
+    let attempt_nos: Vec<i16> = questions.iter().map(|q| q.attempt_no).collect();
+    let accounts: Vec<&str> = questions.iter().map(|q| q.account.as_str()).collect();
+    let ask_by: Vec<Option<&str>> = questions.iter().map(|q| q.ask_by.as_deref()).collect();
+    let place_and_time = (1_i64..).zip(questions).flat_map(|(place, q)| q.times.iter().map(move |&at| (place, at)));
+    let (places, times): (Vec<i64>, Vec<DateTime<Utc>>) = place_and_time.unzip();
+    sqlx::query!(
+        "-- questions.insert
+        with t as (
+            select place, array_agg(at order by at) as times from unnest($6::bigint[], $7::timestamptz[]) as t (place, at)
+             group by place
+        )
+        insert into questions (bucket, message_id, attempt_no, account, ask_by, ask_at, then_at)
+        select q.bucket, q.message_id, q.attempt_no, q.account, q.ask_by, t.times[1], t.times[2:]
+          from unnest($1::smallint[], $2::uuid[], $3::smallint[], $4::text[], $5::text[])
+               with ordinality as q (bucket, message_id, attempt_no, account, ask_by, place)
+          join t using (place)
+        on conflict do nothing",
+        &buckets,
+        &messages,
+        &attempt_nos,
+        &accounts as _,
+        &ask_by as _,
+        &places,
+        &times
+    )
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+/// A question whose time has come.
+#[derive(Clone, Debug)]
+pub struct DueQuestion {
+    pub message: MessageId,
+    pub attempt_no: i16,
+    pub account: String,
+    pub ask_by: Option<String>,
+    /// Counts the questions about the attempt, from 1.
+    pub question_no: i16,
+}
+
+/// Takes up what is due for these accounts, at most so many of each, oldest first: a question goes to one caller only,
+/// and its row moves on to the attempt's next time, or goes when none is left. Times that were missed are skipped, not
+/// made up for.
+pub async fn take_up(
+    pool: &PgPool,
+    rooms: &[(String, i64)],
+    now: DateTime<Utc>,
+) -> Result<Vec<DueQuestion>, StoreError> {
+    let accounts: Vec<&str> = rooms.iter().map(|(account, _)| account.as_str()).collect();
+    let most: Vec<i64> = rooms.iter().map(|(_, most)| *most).collect();
+    let rows = sqlx::query!(
+        r#"-- questions.take_up
+        with due as (
+            select q.bucket, q.message_id, q.attempt_no, q.account, q.ask_by, q.asked,
+                   (select array_agg(t.at order by t.at) from unnest(q.then_at) as t (at) where t.at > $3) as later
+              from unnest($1::text[], $2::bigint[]) as c (account, most)
+             cross join lateral (
+                   select o.bucket, o.message_id, o.attempt_no, o.account, o.ask_by, o.asked, o.then_at from questions o
+                    where o.account = c.account and o.ask_at <= $3
+                    order by o.ask_at limit c.most for update skip locked) q
+        ), moved_on as (
+            update questions o set asked = o.asked + 1, ask_at = due.later[1], then_at = due.later[2:]
+              from due
+             where o.bucket = due.bucket and o.message_id = due.message_id and o.attempt_no = due.attempt_no
+               and due.later is not null
+        ), gone as (
+            delete from questions o using due
+             where o.bucket = due.bucket and o.message_id = due.message_id and o.attempt_no = due.attempt_no
+               and due.later is null
+        )
+        select message_id as "message_id!", attempt_no as "attempt_no!", account as "account!", ask_by,
+               (asked + 1)::smallint as "question_no!"
+          from due"#,
+        &accounts as _,
+        &most,
+        now
+    )
+    .fetch_all(pool)
+    .await?;
+    rows.into_iter()
+        .map(|row| {
+            Ok(DueQuestion {
+                message: message_id(row.message_id)?,
+                attempt_no: row.attempt_no,
+                account: row.account,
+                ask_by: row.ask_by,
+                question_no: row.question_no,
+            })
+        })
+        .collect()
+}
+
+/// When the next question to these accounts is due.
+pub async fn next(pool: &PgPool, accounts: &[String]) -> Result<Option<DateTime<Utc>>, StoreError> {
+    Ok(sqlx::query_scalar!(
+        "-- questions.next
+        select min(d.ask_at) from unnest($1::text[]) as c (account)
+         cross join lateral (select q.ask_at from questions q where q.account = c.account order by q.ask_at limit 1) d",
+        accounts
+    )
+    .fetch_one(pool)
+    .await?)
+}
+
+/// Takes back what is still planned about these attempts.
+pub async fn take_back(pool: &PgPool, attempts: &[(MessageId, i16)]) -> Result<(), StoreError> {
+    let buckets: Vec<i16> = attempts.iter().map(|(message, _)| message.bucket().as_i16()).collect();
+    let messages: Vec<Uuid> = attempts.iter().map(|(message, _)| message.uuid()).collect();
+    let attempt_nos: Vec<i16> = attempts.iter().map(|(_, attempt_no)| *attempt_no).collect();
+    sqlx::query!(
+        "-- questions.take_back
+        delete from questions
+         where (bucket, message_id, attempt_no) in (select * from unnest($1::smallint[], $2::uuid[], $3::smallint[]))",
+        &buckets,
+        &messages,
+        &attempt_nos
+    )
+    .execute(pool)
+    .await?;
+    Ok(())
+}
+
+/// Forgets questions that were due before `before` and that nobody took up, since no instance knows their account any
+/// more; at most `limit` of them. Returns how many.
+pub async fn forget(pool: &PgPool, before: DateTime<Utc>, limit: i64) -> Result<u64, StoreError> {
+    let done = sqlx::query!(
+        "-- questions.forget
+        delete from questions
+         where (bucket, message_id, attempt_no)
+            in (select bucket, message_id, attempt_no from questions where ask_at < $1 limit $2)",
+        before,
+        limit
+    )
+    .execute(pool)
+    .await?;
+    Ok(done.rows_affected())
+}
