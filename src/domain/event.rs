@@ -32,6 +32,10 @@ pub enum Event {
         attempt_no: i16,
         on_unknown: OnUnknown,
     },
+    /// It is due through an account that is in nobody's settings any more.
+    AccountGone {
+        attempt_no: i16,
+    },
     Receipt {
         attempt_no: i16,
         receipt: DeliveryReceipt,

@@ -38,6 +38,7 @@ pub fn step(message: &mut Message, event: &Event, keys: &CodeKeys, now: DateTime
             let failure = Failure::new("lease_ran_out", ErrorClass::Retryable);
             finish_send(message, *attempt_no, ran_out, &SendResult::Unknown { failure, on_unknown: *on_unknown }, now)
         }
+        Event::AccountGone { attempt_no } => give_up_orphan(message, *attempt_no, now),
         Event::Receipt { attempt_no, receipt } => take_receipt(message, *attempt_no, receipt, now),
         Event::DeadlinePassed { attempt_no } => pass_deadline(message, *attempt_no, now),
         Event::Check { code } => check(message, code, keys, now),
@@ -182,6 +183,25 @@ fn finish_send(
 
 fn breaker_open() -> Failure {
     Failure::new("breaker_open", ErrorClass::Retryable)
+}
+
+/// An account without settings refuses everything: like a rejection that no pause mends.
+fn give_up_orphan(message: &mut Message, attempt_no: i16, now: DateTime<Utc>) -> Effect {
+    let live = message.is_live(now);
+    let Some(attempt) = message.attempt_mut(attempt_no) else { return Effect::Ignored };
+    let sendable = matches!(attempt.send_state, SendState::Planned | SendState::Unknown);
+    if !live || !sendable || attempt.due_at.is_none_or(|due| due > now) {
+        return Effect::Ignored;
+    }
+    attempt.due_at = None;
+    // Of what may have left, only the resend is given up.
+    if attempt.unknowns == 0 {
+        let failure = Failure::new("account_unknown", ErrorClass::ConfigError);
+        attempt.send_state = SendState::Rejected;
+        attempt.fail(now, None, &failure);
+        replace_failed(message, attempt_no, Some(&failure), now);
+    }
+    Effect::Done
 }
 
 fn take_receipt(message: &mut Message, attempt_no: i16, receipt: &DeliveryReceipt, now: DateTime<Utc>) -> Effect {

@@ -24,5 +24,6 @@ pub mod ask;
 pub mod replace;
 pub mod end_lives;
 pub mod recover;
+pub mod orphans;
 pub mod app_keys;
 pub mod replay;

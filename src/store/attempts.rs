@@ -109,6 +109,37 @@ pub async fn due(
     rows.into_iter().map(|row| Ok((message_id(row.message_id)?, row.attempt_no, row.account))).collect()
 }
 
+/// The oldest due attempt of each account that has one and is not among these; with its account. Looks at one row of the
+/// index per account, however much is due.
+pub async fn oldest_due_of_others(
+    pool: &PgPool,
+    known: &[String],
+    now: DateTime<Utc>,
+) -> Result<Vec<(MessageId, i16, String)>, StoreError> {
+    let rows = sqlx::query!(
+        r#"-- attempts.oldest_due_of_others
+        with recursive accounts (account) as (
+            (select account from attempts where due_at is not null order by account limit 1)
+            union all
+            select (select a.account from attempts a where a.due_at is not null and a.account > accounts.account
+                     order by a.account limit 1)
+              from accounts where accounts.account is not null
+        )
+        select d.message_id as "message_id!", d.attempt_no as "attempt_no!", q.account as "account!"
+          from accounts q
+         cross join lateral (
+               select a.message_id, a.attempt_no from attempts a
+                where a.account = q.account and a.due_at is not null and a.due_at <= $2
+                order by a.due_at, a.message_id limit 1) d
+         where q.account <> all ($1)"#,
+        known,
+        now
+    )
+    .fetch_all(pool)
+    .await?;
+    rows.into_iter().map(|row| Ok((message_id(row.message_id)?, row.attempt_no, row.account))).collect()
+}
+
 /// When the next attempt of these accounts is due.
 pub async fn next_due(pool: &PgPool, accounts: &[String]) -> Result<Option<DateTime<Utc>>, StoreError> {
     Ok(sqlx::query_scalar!(

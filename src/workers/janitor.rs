@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use crate::clock::{Clock, SAMPLE_EVERY};
 use crate::services::account::Accounts;
 use crate::services::apply_receipts::ApplyReceipts;
+use crate::services::orphans::Orphans;
 use crate::services::recover;
 use crate::services::transitions::Transitions;
 use crate::telemetry;
@@ -30,6 +31,7 @@ pub async fn recover_loop(
     apply: ApplyReceipts,
     ticks: Ticks,
 ) {
+    let mut orphans = Orphans::default();
     let mut forgot = Instant::now();
     loop {
         ticks.tick("recovery");
@@ -37,6 +39,9 @@ pub async fn recover_loop(
             Ok(0) => {}
             Ok(found) => tracing::warn!(found, "sends of a process that is gone; whether they left is unknown"),
             Err(error) => tracing::warn!(error = %telemetry::chain(&error), "cannot look for abandoned sends"),
+        }
+        if let Err(error) = orphans.run_once(&transitions, &clock, &accounts).await {
+            tracing::warn!(error = %telemetry::chain(&error), "cannot look for attempts of accounts that are gone");
         }
         match recover::interrupted_matches(&apply).await {
             Ok(0) => {}

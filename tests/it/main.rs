@@ -10,6 +10,7 @@ mod health;
 mod kills;
 mod memory;
 mod model;
+mod orphans;
 mod polling;
 mod postgres;
 mod races;

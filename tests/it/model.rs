@@ -4,6 +4,7 @@
 use std::time::{Duration, Instant};
 
 use chrono::{DateTime, TimeDelta, Utc};
+use otpost::domain::asking::AskPlan;
 use otpost::domain::attempt::{Attempt, Lease, SendState, State};
 use otpost::domain::channel::Channel;
 use otpost::domain::code::Code;
@@ -118,10 +119,9 @@ impl Run<'_> {
                     _ => SendResult::Unknown { failure: self.failure(), on_unknown: self.on_unknown() },
                 };
                 let started_at = self.now - TimeDelta::milliseconds(3);
-                (
-                    Event::Send { attempt_no, token, result },
-                    Record::Send { started_at, http_status: Some(200), ask: None },
-                )
+                let ask = self.random.chance(70).then(|| self.random.chance(50));
+                let ask = ask.map(|calls_back| AskPlan { ask_by: None, calls_back });
+                (Event::Send { attempt_no, token, result }, Record::Send { started_at, http_status: Some(200), ask })
             }
             50..55 => (Event::LeaseRanOut { attempt_no, on_unknown: self.on_unknown() }, Record::Nothing),
             55..80 => {
@@ -160,6 +160,7 @@ impl Run<'_> {
                 (Event::Resend { channel }, by_app(&mut self.random))
             }
             96 => (Event::Cancel, by_app(&mut self.random)),
+            97 => (Event::AccountGone { attempt_no }, Record::Nothing),
             _ => (Event::LifeEnded, Record::Nothing),
         }
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use chrono::{DateTime, TimeDelta, Utc};
-use otpost::app::{App, Loops, Means};
+use otpost::app::Loops;
 use otpost::config::{ProviderSettings, Settings};
 use otpost::domain::channel::Channel;
 use otpost::providers::client::Client;
@@ -20,7 +20,7 @@ use otpost::simulator::Mode;
 use otpost::store::questions;
 use serde_json::Value;
 
-use crate::helpers::app::{TestApp, code_keys, start, with_settings};
+use crate::helpers::app::{TestApp, start, with_settings};
 
 const WHATSAPP: [&str; 2] = ["ycloud-wa", "cliqtel-wa"];
 
@@ -327,21 +327,11 @@ async fn an_answer_that_does_not_come_is_waited_for_less_long_than_the_deadline_
     .await;
 }
 
-async fn one_more_instance(app: &TestApp) -> App {
-    let means = Means {
-        database_url: app.database.url().to_owned(),
-        code_keys: code_keys(),
-        clock: Some(app.clock.clone()),
-        migrate: false,
-    };
-    App::build(&app.settings, means).await.expect("the app is built")
-}
-
 #[tokio::test]
 async fn two_instances_do_not_ask_twice() {
     with_settings(through("ycloud-wa"), async |app| {
         app.sim.set_mode("ycloud-wa", Mode::Silence).unwrap();
-        let other = one_more_instance(app).await;
+        let other = app.one_more(&app.settings).await;
         for n in 0..60 {
             app.send(&format!("+62812{n:04}0003")).await;
         }
@@ -364,7 +354,7 @@ async fn questions_of_an_instance_that_is_gone_are_asked_by_another() {
     with_settings(through("ycloud-wa"), async |app| {
         app.sim.set_mode("ycloud-wa", Mode::Silence).unwrap();
         let id = app.send("+628123450001").await;
-        let gone = one_more_instance(app).await;
+        let gone = app.one_more(&app.settings).await;
         for send in gone.dispatch.run_once().await.unwrap().sends {
             send.await.unwrap();
         }

@@ -337,8 +337,26 @@ fn settling_erases_the_code_and_takes_back_what_has_not_left() {
     }
 }
 
+#[test]
+fn an_account_that_is_gone_refuses_what_is_due_and_gives_up_what_was_to_be_resent() {
+    let mut m = message(2);
+    assert_eq!(apply(&mut m, Event::AccountGone { attempt_no: 1 }, at(-1)), Effect::Ignored, "not due yet");
+    assert_eq!(apply(&mut m, Event::AccountGone { attempt_no: 1 }, at(10)), Effect::Done);
+    let first = m.attempt(1).unwrap();
+    assert_eq!((first.send_state, first.error_code.as_deref()), (SendState::Rejected, Some("account_unknown")));
+    assert_eq!((m.attempt(2).unwrap().reason, first.tries, first.in_flight_at), (Reason::Failed, 0, None));
+    assert_eq!(apply(&mut m, Event::AccountGone { attempt_no: 1 }, at(10)), Effect::Ignored);
+
+    apply(&mut m, leased(2, at(10)), at(10));
+    assert_eq!(apply(&mut m, Event::AccountGone { attempt_no: 2 }, at(20)), Effect::Ignored, "somebody is sending it");
+    apply(&mut m, sent(2, unknown(OnUnknown::ResendAfter(TimeDelta::seconds(5)))), at(20));
+    assert_eq!(apply(&mut m, Event::AccountGone { attempt_no: 2 }, at(25)), Effect::Done);
+    let second = m.attempt(2).unwrap();
+    assert_eq!((second.send_state, second.due_at, second.state), (SendState::Unknown, None, State::Accepted));
+}
+
 fn any_event() -> impl Strategy<Value = (u8, i16, u8, i64)> {
-    (0..12_u8, 1..4_i16, 0..4_u8, 0..40_i64)
+    (0..13_u8, 1..4_i16, 0..4_u8, 0..40_i64)
 }
 
 /// Makes an event of drawn numbers; leases and answers use the attempt's own token, or now and then a foreign one.
@@ -358,6 +376,7 @@ fn event_of(kind: u8, attempt_no: i16, detail: u8, now: DateTime<Utc>) -> Event 
         10 if detail == 0 => Event::Cancel,
         10 if detail == 1 => Event::Resend { channel: None },
         10 => Event::LeaseRanOut { attempt_no, on_unknown: resend },
+        11 => Event::AccountGone { attempt_no },
         _ => Event::LifeEnded,
     }
 }

@@ -148,6 +148,17 @@ impl TestApp {
         self.pool.close().await;
     }
 
+    /// One more instance on the same database, by the same clock, that is not started.
+    pub async fn one_more(&self, settings: &Settings) -> App {
+        let means = Means {
+            database_url: self.database.url().to_owned(),
+            code_keys: code_keys(),
+            clock: Some(self.clock.clone()),
+            migrate: false,
+        };
+        App::build(settings, means).await.expect("the app is built")
+    }
+
     /// Goes round all loops until none has anything left to do.
     pub async fn run_workers(&self) {
         loop {

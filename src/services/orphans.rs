@@ -1,0 +1,76 @@
+//! Attempts whose account is in nobody's settings any more: they move on to the next step, instead of waiting until their
+//! message expires.
+//!
+//! While instances are replaced one by one, another may know an account that this one does not know (yet, or any more). So
+//! only an account that nobody serves is given up: the oldest of its due attempts is the same as [`UNSERVED_AFTER`] ago. One
+//! that is merely slow sends its attempts in turn, oldest first.
+
+use std::collections::HashMap;
+
+use chrono::{DateTime, TimeDelta, Utc};
+
+use crate::clock::Clock;
+use crate::domain::event::{Effect, Event};
+use crate::domain::ids::MessageId;
+use crate::services::account::Accounts;
+use crate::services::transitions::{Command, Done, Record, Transitions};
+use crate::store::StoreError;
+use crate::store::attempts::{self, Capacity};
+use crate::store::messages::Lock;
+
+/// The longest that a call may take: an account all of whose permits hang takes nothing up for so long.
+pub const UNSERVED_AFTER: TimeDelta = TimeDelta::seconds(15);
+/// Most attempts of an account given up in one round.
+const ROUND: i64 = 200;
+
+/// The accounts that this instance does not know, each with the oldest of its due attempts and since when it is that.
+#[derive(Default)]
+pub struct Orphans(HashMap<String, ((MessageId, i16), DateTime<Utc>)>);
+
+impl Orphans {
+    /// Gives up what is due through accounts that nobody serves. Returns how many attempts there were.
+    ///
+    /// # Errors
+    /// When the database is away; they are found again.
+    pub async fn run_once(
+        &mut self,
+        transitions: &Transitions,
+        clock: &Clock,
+        accounts: &Accounts,
+    ) -> Result<usize, StoreError> {
+        let now = clock.now();
+        let known: Vec<String> = accounts.iter().map(|account| account.name.clone()).collect();
+        let oldest = attempts::oldest_due_of_others(&transitions.pool, &known, now).await?;
+        let same_since = |account: &str, head| match self.0.get(account) {
+            Some((before, since)) if *before == head => *since,
+            _ => now,
+        };
+        let seen = oldest.into_iter().map(|(message, attempt_no, account)| {
+            let head = (message, attempt_no);
+            let since = same_since(&account, head);
+            (account, (head, since))
+        });
+        self.0 = seen.collect();
+        let mut given_up = 0;
+        for (account, _) in self.0.iter().filter(|(_, (_, since))| now - *since >= UNSERVED_AFTER) {
+            let orphans = give_up(transitions, account, now).await?;
+            tracing::error!(account, orphans, "no instance has this account in its settings; its attempts move on");
+            given_up += orphans;
+        }
+        Ok(given_up)
+    }
+}
+
+async fn give_up(transitions: &Transitions, account: &str, now: DateTime<Utc>) -> Result<usize, StoreError> {
+    let capacity = Capacity { account: account.to_owned(), sends: ROUND };
+    let due = attempts::due(&transitions.pool, &[capacity], now).await?;
+    let orphaned = |(message, attempt_no, _): &(MessageId, i16, String)| Command {
+        message: *message,
+        event: Event::AccountGone { attempt_no: *attempt_no },
+        at: now,
+        record: Record::Nothing,
+    };
+    let commands: Vec<Command> = due.iter().map(orphaned).collect();
+    let outcomes = transitions.run(&commands, Lock::Skip).await?;
+    Ok(outcomes.done.iter().filter(|done| matches!(done, Done::Effect(Effect::Done))).count())
+}
