@@ -12,12 +12,12 @@ use tokio::sync::{Notify, mpsc};
 use tokio::task::JoinHandle;
 
 use crate::clock::Clock;
-use crate::config::{Settings, UnknownPolicy};
+use crate::config::Settings;
 use crate::domain::code_keys::CodeKeys;
-use crate::domain::language::Languages;
 use crate::providers::client::{Client, ClientError};
+use crate::reload::Reload;
 use crate::services::accept_message::AcceptMessage;
-use crate::services::account::{AccountPlan, Accounts};
+use crate::services::account::Accounts;
 use crate::services::app_keys::AppKeys;
 use crate::services::apply_receipts::ApplyReceipts;
 use crate::services::ask::Ask;
@@ -26,8 +26,6 @@ use crate::services::dispatch::Dispatch;
 use crate::services::intake::{self, Intake};
 use crate::services::ledger::{GROUP, Ledger};
 use crate::services::memory::NumberMemory;
-use crate::services::policy::{Policies, Policy, PurposeDefaults};
-use crate::services::pulse::Pulse;
 use crate::services::randomness;
 use crate::services::seen::Seen;
 use crate::services::take_callback::TakeCallback;
@@ -91,6 +89,7 @@ pub struct App {
     pub clock: Clock,
     pub keys: CodeKeys,
     pub accounts: Accounts,
+    pub reload: Arc<Reload>,
     pub ticks: Ticks,
     landed: mpsc::UnboundedReceiver<Vec<ProviderId>>,
     web_workers: usize,
@@ -116,8 +115,8 @@ impl App {
         };
         let watch = Watch::default();
         let wake_sender = Arc::new(Notify::new());
-        let rules = settings.health.watch.then_some(settings.health.rules);
-        let pulse = Pulse::new(rules, settings.accounts.iter().map(|(name, account)| (name.as_str(), account.channel)));
+        let reload = Arc::new(Reload::new(settings.clone(), clock.clone()));
+        let (accounts, pulse) = (reload.accounts.clone(), reload.pulse.clone());
         let remember_for = settings.memory.remember_for;
         let transitions = Transitions {
             pool: work_pool.clone(),
@@ -132,7 +131,6 @@ impl App {
         let memory = NumberMemory { pool: api_pool.clone(), clock: clock.clone(), keys: keys.clone(), remember_for };
         let (landed_sender, landed) = mpsc::unbounded_channel();
         let ledger = Ledger::start(&transitions, LEDGER_WORKERS, GROUP, landed_sender);
-        let accounts = accounts(settings);
         let apply = ApplyReceipts { pool: work_pool.clone(), ledger: ledger.clone() };
         let callbacks = TakeCallback {
             pool: work_pool.clone(),
@@ -142,7 +140,6 @@ impl App {
             apply: apply.clone(),
             seen: Seen::default(),
         };
-        let policies = Policies::new(policy(settings));
         let client = Client::new(&settings.sending.client)?;
         let ask = Arc::new(Ask {
             pool: work_pool,
@@ -157,7 +154,7 @@ impl App {
             clock: clock.clone(),
             client,
             accounts: accounts.clone(),
-            policies: policies.clone(),
+            policy: reload.policy.clone(),
             lease: TimeDelta::from_std(settings.sending.lease).unwrap_or(TimeDelta::seconds(20)),
             stopped: tokio::sync::Mutex::new(false),
         });
@@ -169,7 +166,7 @@ impl App {
                 clock: clock.clone(),
                 keys: keys.clone(),
                 choose: ChooseRoute { accounts: accounts.clone(), pulse: pulse.clone(), memory: memory.clone() },
-                policies,
+                policy: reload.policy.clone(),
                 wake_sender,
             },
             app_keys: AppKeys::new(api_pool.clone(), clock.clone()),
@@ -184,7 +181,20 @@ impl App {
             stopping: AtomicBool::new(false),
         });
         let web_workers = settings.server.workers;
-        Ok(Self { api, transitions, dispatch, ask, take_pulse, clock, keys, accounts, ticks, landed, web_workers })
+        Ok(Self {
+            api,
+            transitions,
+            dispatch,
+            ask,
+            take_pulse,
+            clock,
+            keys,
+            accounts,
+            reload,
+            ticks,
+            landed,
+            web_workers,
+        })
     }
 
     /// Starts the HTTP server, and the loops unless a test goes round them by hand.
@@ -196,13 +206,13 @@ impl App {
         let server = serve(self.api.clone(), listener, self.web_workers).map_err(|e| BuildError::Listen(address, e))?;
         let handle = server.handle();
         let server = tokio::spawn(server);
-        let (api, dispatch) = (self.api.clone(), Arc::clone(&self.dispatch));
+        let (api, dispatch, reload) = (self.api.clone(), Arc::clone(&self.dispatch), Arc::clone(&self.reload));
         let take_pulse = Arc::clone(&self.take_pulse);
         let loops = match loops {
             Loops::Run => self.spawn_loops(),
             Loops::ByHand => vec![tokio::spawn(matcher::run(api.callbacks.apply.clone(), self.landed))],
         };
-        Ok(Running { address, api, dispatch, take_pulse, loops, handle, server })
+        Ok(Running { address, api, reload, dispatch, take_pulse, loops, handle, server })
     }
 
     fn spawn_loops(self) -> Vec<JoinHandle<()>> {
@@ -246,6 +256,7 @@ fn serve(api: web::Data<Api>, listener: TcpListener, workers: usize) -> std::io:
 pub struct Running {
     pub address: SocketAddr,
     pub api: web::Data<Api>,
+    pub reload: Arc<Reload>,
     dispatch: Arc<Dispatch>,
     take_pulse: Arc<TakePulse>,
     loops: Vec<JoinHandle<()>>,
@@ -275,55 +286,4 @@ impl Running {
         self.api.pool.close().await;
         self.dispatch.transitions.pool.close().await;
     }
-}
-
-fn accounts(settings: &Settings) -> Accounts {
-    let sending = &settings.sending;
-    let seconds = |d: Duration| TimeDelta::from_std(d).unwrap_or(TimeDelta::seconds(30));
-    Accounts::new(settings.accounts.iter().map(|(name, account)| AccountPlan {
-        name: name.clone(),
-        channel: account.channel,
-        provider_name: account.provider.name(),
-        provider: account.provider.build(),
-        templates: account.templates.clone(),
-        callback_url: format!("{}/webhooks/{name}", settings.server.public_url),
-        per_second: account.per_second,
-        concurrency: account.concurrency,
-        breaker_failures: sending.breaker_failures,
-        breaker_open: seconds(sending.breaker_open),
-        price: account.price.clone(),
-        resend_after: (account.on_unknown == UnknownPolicy::Resend).then(|| seconds(sending.resend_after)),
-    }))
-}
-
-fn policy(settings: &Settings) -> Policy {
-    let purposes = settings.purposes.iter().map(|(name, p)| {
-        let defaults = PurposeDefaults {
-            valid_for_s: p.valid_for_s,
-            code_length: p.code_length,
-            replace_after_s: p.replace_after_s,
-        };
-        (name.clone(), defaults)
-    });
-    Policy {
-        purposes: purposes.collect(),
-        routing: settings.routing(),
-        languages: languages(settings),
-        texts: settings.text.clone(),
-        max_tries: settings.codes.max_tries,
-    }
-}
-
-/// All that a text or a template is there in, the default first.
-fn languages(settings: &Settings) -> Languages {
-    let default = settings.text.default_language();
-    let texts = settings.text.iter().map(|text| &text.language);
-    let templates = settings.accounts.values().flat_map(|account| account.templates.iter().map(|one| &one.language));
-    let mut available: Vec<_> = Vec::new();
-    for language in texts.chain(templates) {
-        if !available.contains(language) {
-            available.push(language.clone());
-        }
-    }
-    Languages { available, default: default.clone() }
 }

@@ -14,6 +14,7 @@ pub mod clock;
 pub mod services;
 pub mod workers;
 pub mod web;
+pub mod reload;
 pub mod app;
 pub mod simulator;
 pub mod rehearsal;

@@ -1,4 +1,4 @@
-//! The command line: one file per command, and what they share (`ground`, `client`, `papers`, `paint`).
+//! The command line: one file per command, and what they share (`ground`, `client`, `papers`, `running`, `paint`).
 
 mod ground;
 mod paint;
@@ -6,6 +6,8 @@ mod papers;
 mod client;
 mod demo;
 mod serve;
+mod reload;
+mod running;
 mod migrate;
 mod keys;
 mod send;
@@ -59,6 +61,11 @@ enum Command {
         file: SettingsFile,
         #[command(flatten)]
         args: serve::Args,
+    },
+    /// Makes the running service on this machine read its settings anew, without losing a message; says what changed.
+    Reload {
+        #[command(flatten)]
+        file: SettingsFile,
     },
     /// Brings the database's tables up to date.
     Migrate {
@@ -119,6 +126,7 @@ pub fn run() -> ExitCode {
     let result = match command {
         Command::Demo(args) => demo::run(&args),
         Command::Serve { file, args } => serve::run(settings(file).as_deref(), &args),
+        Command::Reload { file } => reload::run(settings(file).as_deref()),
         Command::Migrate { file } => migrate::run(settings(file).as_deref()),
         Command::Keys { file, command } => keys::run(settings(file).as_deref(), command),
         Command::Send(args) => send::run(&args),

@@ -17,7 +17,7 @@ use crate::providers::templates::Templates;
 use crate::providers::ycloud::{YcloudSms, YcloudSmsConfig, YcloudWhatsapp, YcloudWhatsappConfig};
 use crate::providers::{Provider, Template};
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct AccountSettings {
     pub channel: Channel,
     pub provider: ProviderSettings,
@@ -46,7 +46,7 @@ words! {
     UnknownPolicy { Resend = "resend", GiveUp = "give_up" }
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum ProviderSettings {
     Meta(MetaConfig),
     YcloudWhatsapp(YcloudWhatsappConfig),

@@ -3,7 +3,7 @@
 use crate::config::section::Section;
 use crate::domain::secret::Secret;
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct DatabaseSettings {
     /// `None`: a private cluster in the data directory.
     pub url: Option<Secret>,

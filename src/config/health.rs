@@ -7,7 +7,7 @@ use chrono::TimeDelta;
 use crate::config::section::Section;
 use crate::domain::health::HealthRules;
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct HealthSettings {
     /// Whether accounts are watched at all.
     pub watch: bool,

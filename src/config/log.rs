@@ -8,7 +8,7 @@ use crate::domain::words::words;
 /// Libraries tell at `info` what only their authors want to know.
 const DEFAULT_FILTER: &str = "info,sqlx=warn,actix_server=warn";
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct LogSettings {
     pub format: LogFormat,
     /// In the words of `RUST_LOG`: `info`, `info,otpost=debug`.

@@ -92,32 +92,30 @@ impl Settings {
     /// # Errors
     /// Everything that is wrong.
     pub fn load(path: Option<&Path>, env: &BTreeMap<String, String>) -> Result<Self, ConfigErrors> {
-        let default = Path::new(DEFAULT_FILE);
-        let path = path.or_else(|| default.exists().then_some(default));
-        let Some(path) = path else { return Self::read(None, env) };
-        let name = path.display().to_string();
-        match std::fs::read_to_string(path) {
-            Ok(text) => Self::read(Some((&name, &text)), env),
-            Err(e) => {
-                let source = Source::new(Some(&name), env);
-                source.complain(Place::Nowhere, "", format!("cannot be read: {e}"), "must be a file in TOML");
-                Err(source.into_errors())
-            }
-        }
+        let file = open(path, env)?;
+        Self::read(file.as_ref().map(|(name, text)| (name.as_str(), text.as_str())), env)
+    }
+
+    /// The data directory alone, whatever else is wrong; for what finds a running service by it.
+    ///
+    /// # Errors
+    /// When it is wrong, or the file is no TOML.
+    pub fn data_dir(path: Option<&Path>, env: &BTreeMap<String, String>) -> Result<PathBuf, ConfigErrors> {
+        let file = open(path, env)?;
+        let source = Source::new(file.as_ref().map(|(name, _)| name.as_str()), env);
+        let Some(table) = parse(&source, file.as_ref().map_or("", |(_, text)| text)) else {
+            return Err(source.into_errors());
+        };
+        let data_dir = data_dir::read(&Section::root(&source, Some(&table)), env);
+        let errors = source.into_errors();
+        if errors.problems().is_empty() { Ok(data_dir) } else { Err(errors) }
     }
 
     /// `file`: its name, for errors, and its text.
     fn read(file: Option<(&str, &str)>, env: &BTreeMap<String, String>) -> Result<Self, ConfigErrors> {
         let source = Source::new(file.map(|(name, _)| name), env);
-        let table = match file::parse(file.map_or("", |(_, text)| text)) {
-            Ok(table) => table,
-            // What else is wrong cannot be told from here.
-            Err(errors) => {
-                for (line, message) in errors {
-                    source.complain(Place::Line(line), "", message, "must be TOML");
-                }
-                return Err(source.into_errors());
-            }
+        let Some(table) = parse(&source, file.map_or("", |(_, text)| text)) else {
+            return Err(source.into_errors());
         };
         let root = Section::root(&source, Some(&table));
         let data_dir = data_dir::read(&root, env);
@@ -171,6 +169,31 @@ impl Settings {
         settings.warnings = warnings::of(&settings);
         Ok(settings)
     }
+}
+
+/// The name and the text of the settings file, when there is one.
+fn open(path: Option<&Path>, env: &BTreeMap<String, String>) -> Result<Option<(String, String)>, ConfigErrors> {
+    let default = Path::new(DEFAULT_FILE);
+    let Some(path) = path.or_else(|| default.exists().then_some(default)) else { return Ok(None) };
+    let name = path.display().to_string();
+    match std::fs::read_to_string(path) {
+        Ok(text) => Ok(Some((name, text))),
+        Err(e) => {
+            let source = Source::new(Some(&name), env);
+            source.complain(Place::Nowhere, "", format!("cannot be read: {e}"), "must be a file in TOML");
+            Err(source.into_errors())
+        }
+    }
+}
+
+/// `None` when it is no TOML, which has been said then: what else is wrong cannot be told.
+fn parse(source: &Source<'_>, text: &str) -> Option<file::Table> {
+    let complain = |errors: Vec<(usize, String)>| {
+        for (line, message) in errors {
+            source.complain(Place::Line(line), "", message, "must be TOML");
+        }
+    };
+    file::parse(text).map_err(complain).ok()
 }
 
 /// The variables of this process that are text.

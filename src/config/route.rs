@@ -10,7 +10,7 @@ use crate::domain::route::{DEFAULT_REPLACE_AFTER_S, REPLACE_AFTER_S};
 use crate::domain::routing::{Fits, Order, WhenSilent};
 
 /// `[route]`: for everybody who has no route of their own.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct RouteSettings {
     /// 15 to 60 seconds.
     pub replace_after_s: i16,
@@ -18,7 +18,7 @@ pub struct RouteSettings {
 }
 
 /// `[routes.NAME]`.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct NamedRoute {
     pub fits: Fits,
     /// 15 to 60 seconds; `None` leaves it to the purpose.
@@ -27,7 +27,7 @@ pub struct NamedRoute {
 }
 
 /// What every route has.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Way {
     /// Names of accounts and pools, each at most once. Empty only when there are no accounts.
     pub steps: Vec<String>,

@@ -11,11 +11,11 @@ use crate::domain::ids::MessageId;
 use crate::domain::phone::Phone;
 
 /// The keys that protect codes: the first seals and hashes, all of them open and check. Two live ones allow rotation.
-#[derive(Clone)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct CodeKeys(Vec<CodeKey>);
 
 /// One key with its id. Three keys are derived from it, so that codes, sealed copies and numbers never share one.
-#[derive(Clone)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct CodeKey {
     id: i16,
     verify: Zeroizing<[u8; 32]>,

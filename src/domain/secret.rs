@@ -4,7 +4,10 @@ use std::fmt;
 
 use zeroize::Zeroizing;
 
-#[derive(Clone)]
+///
+/// Compared with another to see whether settings changed; with what comes from outside, never: see
+/// `providers/signature.rs`.
+#[derive(Clone, PartialEq, Eq)]
 pub struct Secret(Zeroizing<String>);
 
 impl Secret {

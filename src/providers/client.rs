@@ -24,7 +24,7 @@ pub const MAX_TOTAL_TIMEOUT: Duration = Duration::from_secs(15);
 /// Far beyond any code's life, and small enough to be added to any instant.
 pub const MAX_RETRY_AFTER: Duration = Duration::from_hours(24);
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct ClientSettings {
     /// For looking up the name, connecting and TLS.
     pub connect_timeout: Duration,

@@ -11,7 +11,7 @@ use crate::domain::secret::Secret;
 use crate::providers::{Callback, Unverified};
 
 /// A header that carries `prefix` and the lower-case hex HMAC-SHA256 of the callback.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct HmacCheck {
     /// Name of the header, in any case. It must come exactly once.
     pub header: String,
@@ -23,7 +23,7 @@ pub struct HmacCheck {
 }
 
 /// What the signature covers.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Scheme {
     /// The body's raw bytes. Nothing limits replays but that applying twice is harmless.
     RawBody,

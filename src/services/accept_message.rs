@@ -20,8 +20,9 @@ use crate::services::choose_route::{ChooseRoute, Whom};
 use crate::services::intake::Intake;
 use crate::services::ledger::LedgerError;
 use crate::services::message_view;
-use crate::services::policy::Policies;
+use crate::services::policy::Policy;
 use crate::services::randomness;
+use crate::services::swap::Swap;
 use crate::services::transitions::WakeSender;
 use crate::store::StoreError;
 use crate::store::idempotency_keys::{self, Claim, NewClaim};
@@ -37,7 +38,7 @@ pub struct AcceptMessage {
     pub clock: Clock,
     pub keys: CodeKeys,
     pub choose: ChooseRoute,
-    pub policies: Policies,
+    pub policy: Swap<Policy>,
     pub wake_sender: WakeSender,
 }
 
@@ -139,7 +140,7 @@ impl AcceptMessage {
 
     async fn plan(&self, app: &str, new: NewMessage) -> Result<StoredMessage, AcceptError> {
         let field = |field, reason: String| AcceptError::Field { field, reason };
-        let policy = self.policies.now();
+        let policy = self.policy.get();
         let purpose = policy.purpose(&new.purpose).map_err(|reason| field("purpose", reason))?;
         let valid_for_s = new.valid_for_s.unwrap_or(purpose.valid_for_s);
         if !VALID_FOR_S.contains(&valid_for_s) {

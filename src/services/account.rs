@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use chrono::TimeDelta;
+use chrono::{DateTime, TimeDelta, Utc};
 use tokio::sync::Semaphore;
 
 use crate::domain::channel::Channel;
@@ -13,6 +13,7 @@ use crate::providers::Provider;
 use crate::providers::templates::Templates;
 use crate::services::breaker::Breaker;
 use crate::services::limiter::Limiter;
+use crate::services::swap::Swap;
 
 pub struct Account {
     pub name: String,
@@ -87,20 +88,75 @@ impl Account {
     }
 }
 
-/// All accounts by name. Cheap to clone.
+/// All accounts by name, replaceable while they are in use. Cheap to clone; all clones are one.
+///
+/// An account never goes while the process lives: one that is no longer in the settings is given no new messages, since
+/// no route names it, and finishes those that have it in theirs.
 #[derive(Clone)]
-pub struct Accounts(Arc<BTreeMap<String, Arc<Account>>>);
+pub struct Accounts(Swap<Known>);
+
+#[derive(Clone, Default)]
+struct Known {
+    accounts: BTreeMap<String, Arc<Account>>,
+    /// Accounts whose place another took under the same name, and when; the latest first.
+    former: BTreeMap<String, Vec<(DateTime<Utc>, Arc<Account>)>>,
+}
+
+/// How long callbacks are still taken as an account's former settings would have them: a rotated secret signs for as long
+/// as it takes the provider to notice, and what it queued before is repeated for hours. A restart ends it at once, should a
+/// secret have leaked.
+pub const FORMER_VERIFIES_FOR: TimeDelta = TimeDelta::hours(24);
+
+/// Former settings of one account that are kept; each is tried on a callback that the present ones do not believe.
+const MOST_FORMER: usize = 4;
 
 impl Accounts {
     pub fn new(plans: impl IntoIterator<Item = AccountPlan>) -> Self {
-        Self(Arc::new(plans.into_iter().map(|plan| (plan.name.clone(), Arc::new(Account::new(plan)))).collect()))
+        let accounts = plans.into_iter().map(|plan| (plan.name.clone(), Arc::new(Account::new(plan)))).collect();
+        Self(Swap::new(Known { accounts, former: BTreeMap::new() }))
     }
 
-    pub fn get(&self, name: &str) -> Option<&Arc<Account>> {
-        self.0.get(name)
+    /// Puts in accounts that are new or have changed, all at once; the others keep their breaker, limiter and permits. One
+    /// that has changed begins with fresh ones: calls that are under way end as they began.
+    ///
+    /// For one caller at a time.
+    pub fn put(&self, plans: impl IntoIterator<Item = AccountPlan>, now: DateTime<Utc>) {
+        let mut known = Known::clone(&self.0.get());
+        for plan in plans {
+            let name = plan.name.clone();
+            if let Some(former) = known.accounts.insert(name.clone(), Arc::new(Account::new(plan))) {
+                let kept = known.former.entry(name).or_default();
+                kept.insert(0, (now, former));
+                kept.truncate(MOST_FORMER);
+            }
+        }
+        self.0.set(known);
     }
 
-    pub fn iter(&self) -> impl Iterator<Item = &Arc<Account>> {
-        self.0.values()
+    pub fn get(&self, name: &str) -> Option<Arc<Account>> {
+        self.0.get().accounts.get(name).cloned()
+    }
+
+    pub fn all(&self) -> Vec<Arc<Account>> {
+        self.0.get().accounts.values().cloned().collect()
+    }
+
+    /// Those under whose settings a callback to `name` may be proved: the present account, then the former ones.
+    pub fn verifying(&self, name: &str, now: DateTime<Utc>) -> Vec<Arc<Account>> {
+        let known = self.0.get();
+        let former = known.former.get(name).into_iter().flatten();
+        let former =
+            former.filter(|(replaced_at, _)| now - *replaced_at < FORMER_VERIFIES_FOR).map(|(_, former)| former);
+        known.accounts.get(name).into_iter().chain(former).cloned().collect()
+    }
+
+    /// Waits until no request to any account is under way; for when none is begun any more.
+    pub async fn quiet(&self) {
+        let known = self.0.get();
+        let former = known.former.values().flatten().map(|(_, former)| former);
+        for account in known.accounts.values().chain(former) {
+            // All permits free: no request to this account is under way any more.
+            let _ = account.permits.acquire_many(account.concurrency).await;
+        }
     }
 }

@@ -92,7 +92,7 @@ impl Ask {
         for due in due {
             let account = self.accounts.get(&due.account);
             let message = found.get(&due.message).filter(|message| {
-                let calls_back = account.is_none_or(|account| account.provider.abilities().calls_back);
+                let calls_back = account.as_ref().is_none_or(|account| account.provider.abilities().calls_back);
                 asking::is_open(message, due.attempt_no, calls_back, now)
             });
             let permit = permits.get_mut(&due.account).and_then(Vec::pop);
@@ -100,7 +100,7 @@ impl Ask {
                 needless.push((due.message, due.attempt_no));
                 continue;
             };
-            let errand = Errand { account: Arc::clone(account), message: message.clone(), due, _permit: permit };
+            let errand = Errand { account, message: message.clone(), due, _permit: permit };
             asked.push(tokio::spawn(Arc::clone(self).ask(errand)));
         }
         if !needless.is_empty() {
@@ -111,20 +111,20 @@ impl Ask {
 
     /// Accounts that can be asked and have room, by name, each with its free permits.
     fn permits(&self) -> HashMap<String, Vec<OwnedSemaphorePermit>> {
-        let free = |account: &Arc<Account>| {
+        let free = |account: Arc<Account>| {
             let take = || Arc::clone(&account.questions).try_acquire_owned().ok();
             (account.name.clone(), std::iter::from_fn(take).collect::<Vec<_>>())
         };
         self.askable().map(free).filter(|(_, permits)| !permits.is_empty()).collect()
     }
 
-    fn askable(&self) -> impl Iterator<Item = &Arc<Account>> {
-        self.accounts.iter().filter(|account| account.provider.abilities().can_be_asked)
+    fn askable(&self) -> impl Iterator<Item = Arc<Account>> {
+        self.accounts.all().into_iter().filter(|account| account.provider.abilities().can_be_asked)
     }
 
     /// Accounts that can be asked and have room.
     pub fn ready(&self) -> Vec<String> {
-        let has_room = |account: &&Arc<Account>| account.questions.available_permits() > 0;
+        let has_room = |account: &Arc<Account>| account.questions.available_permits() > 0;
         self.askable().filter(has_room).map(|account| account.name.clone()).collect()
     }
 

@@ -19,8 +19,9 @@ use crate::providers::{Abilities, Outbound, Reply, Retry, SendOutcome};
 use crate::services::account::{Account, Accounts};
 use crate::services::breaker::Permission;
 use crate::services::ledger::Ledger;
-use crate::services::policy::Policies;
+use crate::services::policy::Policy;
 use crate::services::randomness;
+use crate::services::swap::Swap;
 use crate::services::transitions::{Command, Done, Record, Transitions};
 use crate::store::StoreError;
 use crate::store::attempts::{self, Capacity};
@@ -41,7 +42,7 @@ pub struct Dispatch {
     pub client: Client,
     pub accounts: Accounts,
     /// For the texts of SMS.
-    pub policies: Policies,
+    pub policy: Swap<Policy>,
     /// Longer than the client's timeout: a lease that runs out means that its holder is gone.
     pub lease: TimeDelta,
     /// Held while leasing; `true` when nothing is to be leased any more.
@@ -143,7 +144,7 @@ impl Dispatch {
             let Ok(permit) = Arc::clone(&account.permits).try_acquire_owned() else { continue };
             started.push(account.name.clone());
             let errand = Errand {
-                account: Arc::clone(account),
+                account,
                 tries: attempt.tries,
                 stored: stored.clone(),
                 attempt_no: *attempt_no,
@@ -160,10 +161,7 @@ impl Dispatch {
     /// Leases nothing more, and waits for what is under way.
     pub async fn stop(&self) {
         *self.stopped.lock().await = true;
-        for account in self.accounts.iter() {
-            // All permits free: no request to this account is under way any more.
-            let _ = account.permits.acquire_many(account.concurrency).await;
-        }
+        self.accounts.quiet().await;
     }
 
     /// Accounts with room, each with what it may send now.
@@ -173,7 +171,7 @@ impl Dispatch {
             let sends = account.limiter.take(free);
             (sends > 0).then(|| Capacity { account: account.name.clone(), sends })
         };
-        self.accounts.iter().filter_map(room).collect()
+        self.accounts.all().iter().filter_map(room).collect()
     }
 
     fn give_back(&self, capacities: &[Capacity], started: &[String]) {
@@ -189,7 +187,7 @@ impl Dispatch {
     pub fn readiness(&self) -> (Vec<String>, Duration) {
         let mut ready = Vec::new();
         let mut wait = Duration::MAX;
-        for account in self.accounts.iter().filter(|a| a.permits.available_permits() > 0) {
+        for account in self.accounts.all().iter().filter(|a| a.permits.available_permits() > 0) {
             match account.limiter.next_in() {
                 Duration::ZERO => ready.push(account.name.clone()),
                 next => wait = wait.min(next),
@@ -235,7 +233,7 @@ impl Dispatch {
         };
         let life_s = (message.expires_at - self.clock.now()).num_seconds();
         let (route, country) = (&message.route, stored.recipient.country());
-        let policy = self.policies.now();
+        let policy = self.policy.get();
         let text = policy.texts.choose(&route.language, country);
         let text = policy.texts.render(text, route.platform, &code, life_s);
         let call = account.provider.call(&Outbound {

@@ -1,6 +1,7 @@
 //! One use case per file. Services ask the domain what follows, and have the store write it down.
 
 pub mod randomness;
+pub mod swap;
 pub mod breaker;
 pub mod limiter;
 pub mod account;

@@ -39,7 +39,7 @@ impl Orphans {
         accounts: &Accounts,
     ) -> Result<usize, StoreError> {
         let now = clock.now();
-        let known: Vec<String> = accounts.iter().map(|account| account.name.clone()).collect();
+        let known: Vec<String> = accounts.all().iter().map(|account| account.name.clone()).collect();
         let oldest = attempts::oldest_due_of_others(&transitions.pool, &known, now).await?;
         let same_since = |account: &str, head| match self.0.get(account) {
             Some((before, since)) if *before == head => *since,

@@ -1,7 +1,7 @@
-//! What the settings decide about new messages; swapped as a whole when they are read again.
+//! What the settings decide about new messages. It is replaced as a whole when they are read anew; a message that is under
+//! way keeps the route that it was accepted with.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, PoisonError, RwLock};
 
 use crate::domain::language::Languages;
 use crate::domain::routing::Routing;
@@ -34,24 +34,5 @@ impl Policy {
             let known: Vec<&str> = self.purposes.keys().map(String::as_str).collect();
             format!("is not known; there are {}", known.join(", "))
         })
-    }
-}
-
-/// The policy that counts now. Cheap to clone; all clones see the same.
-#[derive(Clone)]
-pub struct Policies(Arc<RwLock<Arc<Policy>>>);
-
-impl Policies {
-    pub fn new(policy: Policy) -> Self {
-        Self(Arc::new(RwLock::new(Arc::new(policy))))
-    }
-
-    /// Stays as it is for whoever holds it.
-    pub fn now(&self) -> Arc<Policy> {
-        Arc::clone(&self.0.read().unwrap_or_else(PoisonError::into_inner))
-    }
-
-    pub fn replace(&self, policy: Policy) {
-        *self.0.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(policy);
     }
 }

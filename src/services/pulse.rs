@@ -11,6 +11,7 @@ use crate::domain::channel::Channel;
 use crate::domain::health::counts::{Counts, Slot};
 use crate::domain::health::{Health, HealthRules, Hearing, USUAL};
 use crate::domain::message::Message;
+use crate::services::swap::Swap;
 use crate::store::account_pulse::PulseRow;
 
 /// Most slots that are kept to count on; the oldest are given up first. About 8 MB.
@@ -23,8 +24,8 @@ pub struct Pulse(Arc<Inner>);
 struct Inner {
     /// `None`: accounts are not watched, so nothing is known against any.
     rules: Option<HealthRules>,
-    /// By name.
-    accounts: BTreeMap<String, Watched>,
+    /// By name. Those that were watched once stay.
+    accounts: Swap<BTreeMap<String, Arc<Watched>>>,
     tally: Mutex<Tally>,
 }
 
@@ -89,12 +90,21 @@ struct Tallied {
 impl Pulse {
     /// `rules`: `None` when accounts are not to be watched. `accounts`: all that there are.
     pub fn new<'a>(rules: Option<HealthRules>, accounts: impl IntoIterator<Item = (&'a str, Channel)>) -> Self {
-        let watched = |(index, (name, channel)): (u16, (&str, Channel))| {
-            let watched = Watched { index, channel, state: RwLock::default(), next_probe_us: AtomicI64::new(i64::MIN) };
-            (name.to_owned(), watched)
-        };
-        let accounts = (0..).zip(accounts).map(watched).collect();
-        Self(Arc::new(Inner { rules, accounts, tally: Mutex::default() }))
+        let pulse = Self(Arc::new(Inner { rules, accounts: Swap::new(BTreeMap::new()), tally: Mutex::default() }));
+        pulse.watch(accounts);
+        pulse
+    }
+
+    /// From now on these too. Not to be called by two at a time.
+    pub fn watch<'a>(&self, accounts: impl IntoIterator<Item = (&'a str, Channel)>) {
+        let mut all = BTreeMap::clone(&self.0.accounts.get());
+        for (name, channel) in accounts {
+            let index = u16::try_from(all.len()).unwrap_or(u16::MAX);
+            let state = RwLock::default();
+            let watched = || Watched { index, channel, state, next_probe_us: AtomicI64::new(i64::MIN) };
+            all.entry(name.to_owned()).or_insert_with(|| Arc::new(watched()));
+        }
+        self.0.accounts.set(all);
     }
 
     pub fn rules(&self) -> Option<&HealthRules> {
@@ -104,6 +114,7 @@ impl Pulse {
     /// Counts what changes of messages tell about their attempts: before, after, and the recipient's country.
     pub fn note<'a>(&self, changes: impl IntoIterator<Item = (&'a Message, &'a Message, &'a str)>) {
         let Some(rules) = &self.0.rules else { return };
+        let accounts = self.0.accounts.get();
         let mut tally = lock(&self.0.tally);
         for (before, after, country) in changes {
             let Ok(country) = <[u8; 2]>::try_from(country.as_bytes()) else { continue };
@@ -111,15 +122,16 @@ impl Pulse {
                 let Some((at, now)) = Counts::of(after, attempt, rules) else { continue };
                 let then = before.attempt(attempt.attempt_no).and_then(|old| Counts::of(before, old, rules));
                 let new = now.since(then.map_or(Counts::default(), |(_, counts)| counts));
-                let Some(account) = self.0.accounts.get(&attempt.account).filter(|_| !new.is_zero()) else { continue };
+                let Some(account) = accounts.get(&attempt.account).filter(|_| !new.is_zero()) else { continue };
                 tally.add((at.timestamp(), account.index, country), new);
             }
         }
     }
 
-    /// How an account delivers to a country now. What it does in other countries says nothing about this one. Nothing is known against an account that is not watched.
+    /// How an account delivers to a country now; what it does in other countries says nothing about this one. Nothing is
+    /// known against an account that is not watched.
     pub fn health(&self, account: &str, country: &str) -> Health {
-        let Some(watched) = self.0.accounts.get(account) else { return Health::default() };
+        let Some(watched) = self.watched(account) else { return Health::default() };
         let state = watched.read();
         Health { in_time: state.in_time.get(country).copied(), ..state.health }
     }
@@ -127,7 +139,7 @@ impl Pulse {
     /// Whether a message may try a silent account, to hear whether its receipts come again: one each `probe_every_s`, and
     /// whoever is told so sends it. `false` for an account that is heard.
     pub fn may_probe(&self, account: &str, now: DateTime<Utc>) -> bool {
-        let (Some(rules), Some(watched)) = (&self.0.rules, self.0.accounts.get(account)) else { return false };
+        let (Some(rules), Some(watched)) = (&self.0.rules, self.watched(account)) else { return false };
         if watched.read().health.hearing == Hearing::Heard {
             return false;
         }
@@ -139,26 +151,31 @@ impl Pulse {
 
     /// Whether the account was silent for everybody when it took an attempt at `at`.
     pub fn was_silent(&self, account: &str, at: DateTime<Utc>) -> bool {
-        let Some(watched) = self.0.accounts.get(account) else { return false };
+        let Some(watched) = self.watched(account) else { return false };
         let silence = watched.read().silence;
         silence.is_some_and(|s| at >= s.since && s.ended_at.is_none_or(|ended_at| at <= ended_at))
     }
 
+    fn watched(&self, account: &str) -> Option<Arc<Watched>> {
+        self.0.accounts.get().get(account).cloned()
+    }
+
     /// All accounts, by name.
     pub fn report(&self) -> Vec<AccountHealth> {
-        let one = |(account, watched): (&String, &Watched)| AccountHealth {
+        let one = |(account, watched): (&String, &Arc<Watched>)| AccountHealth {
             account: account.clone(),
             channel: watched.channel,
             state: watched.read().clone(),
         };
-        self.0.accounts.iter().map(one).collect()
+        self.0.accounts.get().iter().map(one).collect()
     }
 
     /// What was counted since it was last taken: the whole of each slot that changed.
     pub(super) fn take(&self, now: DateTime<Utc>) -> Vec<PulseRow> {
         let mut tally = lock(&self.0.tally);
         tally.give_up_before((now - USUAL).timestamp());
-        let mut names: Vec<(u16, &String)> = self.0.accounts.iter().map(|(name, w)| (w.index, name)).collect();
+        let accounts = self.0.accounts.get();
+        let mut names: Vec<(u16, &String)> = accounts.iter().map(|(name, w)| (w.index, name)).collect();
         names.sort_unstable();
         let changed = std::mem::take(&mut tally.changed);
         let taken = |(second, index, country): SlotKey| {
@@ -177,14 +194,14 @@ impl Pulse {
     pub(super) fn untake(&self, taken: &[PulseRow]) {
         let mut tally = lock(&self.0.tally);
         for one in taken {
-            let Some(watched) = self.0.accounts.get(&one.account) else { continue };
+            let Some(watched) = self.watched(&one.account) else { continue };
             let Ok(country) = <[u8; 2]>::try_from(one.country.as_bytes()) else { continue };
             tally.add((one.slot.at.timestamp(), watched.index, country), Counts::default());
         }
     }
 
     pub(super) fn set(&self, account: &str, state: AccountState) {
-        if let Some(watched) = self.0.accounts.get(account) {
+        if let Some(watched) = self.watched(account) {
             *watched.state.write().unwrap_or_else(PoisonError::into_inner) = state;
         }
     }

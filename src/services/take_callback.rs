@@ -1,5 +1,7 @@
 //! Takes a provider's callback: proves that it is theirs, reads its receipts, and is done when they are durable.
 
+use std::sync::Arc;
+
 use chrono::{DateTime, Utc};
 
 use crate::clock::Clock;
@@ -59,10 +61,9 @@ impl TakeCallback {
         query: &str,
         body: &[u8],
     ) -> Result<Taken, NotTaken> {
-        let account = self.accounts.get(account).ok_or(NotTaken::NoAccount)?;
         let now = self.clock.now();
-        let callback = Callback { headers, callback_url: &account.callback_url, query, body, now };
-        let verified = account.provider.verify(&callback).map_err(NotTaken::Unverified)?;
+        let candidates = self.accounts.verifying(account, now);
+        let (account, verified) = verify(&candidates, headers, query, body, now)?;
         let once = verified.only_once().cloned();
         if once.as_ref().is_some_and(|once| self.seen.has(&account.name, once, now)) {
             tracing::warn!(
@@ -84,7 +85,7 @@ impl TakeCallback {
     /// See [`NotTaken`].
     pub async fn again(&self, account: &str, verified: Verified<'_>) -> Result<Taken, NotTaken> {
         let account = self.accounts.get(account).ok_or(NotTaken::NoAccount)?;
-        self.take(account, verified, self.clock.now(), false).await
+        self.take(&account, verified, self.clock.now(), false).await
     }
 
     async fn take(
@@ -156,4 +157,25 @@ impl TakeCallback {
             replayed_at: None,
         }
     }
+}
+
+/// The first of the accounts under whose settings the callback is proved; when there is none, what the present settings
+/// have against it.
+fn verify<'a>(
+    candidates: &'a [Arc<Account>],
+    headers: &'a [(String, Vec<u8>)],
+    query: &'a str,
+    body: &'a [u8],
+    now: DateTime<Utc>,
+) -> Result<(&'a Account, Verified<'a>), NotTaken> {
+    let mut refusal = NotTaken::NoAccount;
+    for account in candidates {
+        let callback = Callback { headers, callback_url: &account.callback_url, query, body, now };
+        match account.provider.verify(&callback) {
+            Ok(verified) => return Ok((account, verified)),
+            Err(reason) if matches!(refusal, NotTaken::NoAccount) => refusal = NotTaken::Unverified(reason),
+            Err(_) => {}
+        }
+    }
+    Err(refusal)
 }

@@ -24,7 +24,7 @@ pub async fn offer(App(app): App, api: web::Data<Api>, payload: web::Payload) ->
     let request = body::parse::<Request>(&body)?;
     let to = Phone::parse(&request.to).map_err(|e| Problem::field("to", e.to_string()))?;
     let purpose = request.purpose.unwrap_or_else(|| "login".to_owned());
-    let policy = api.accept.policies.now();
+    let policy = api.accept.policy.get();
     policy.purpose(&purpose).map_err(|reason| Problem::field("purpose", reason))?;
     let whom = Whom { app: &app, to: &to, purpose: &purpose, channel: None };
     let channels = api.accept.choose.offer(&policy, whom, api.clock.now()).await;

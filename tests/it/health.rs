@@ -169,7 +169,7 @@ async fn a_process_that_was_away_does_not_take_its_own_absence_for_silence() {
 
 #[tokio::test]
 async fn an_account_that_is_slow_alone_loses_weight_and_one_that_is_slow_with_all_does_not() {
-    let both = |s: &mut Settings| s.route.steps = vec!["meta-main".into(), "ycloud-wa".into(), "ycloud-sms".into()];
+    let both = |s: &mut Settings| s.route.way.steps = vec!["meta-main".into(), "ycloud-wa".into(), "ycloud-sms".into()];
     with_settings(both, async |app| {
         let through = async |seconds: usize, from: usize| {
             for n in 0..seconds {

@@ -17,4 +17,5 @@ mod races;
 mod routes;
 mod scenarios;
 mod texts;
+mod reload;
 mod tidy;

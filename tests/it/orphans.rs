@@ -1,7 +1,5 @@
 //! Accounts that are gone from the settings, while messages still have them in their routes.
 
-use std::sync::Arc;
-
 use chrono::TimeDelta;
 use otpost::app::App;
 use otpost::services::orphans::{Orphans, UNSERVED_AFTER};
@@ -12,7 +10,7 @@ use crate::helpers::app::{TestApp, with_app};
 async fn restarted(app: &TestApp) -> App {
     let mut settings = app.settings.clone();
     settings.accounts.remove("meta-main");
-    settings.route.steps.remove(0);
+    settings.route.way.steps.remove(0);
     app.one_more(&settings).await
 }
 
@@ -68,7 +66,7 @@ async fn an_account_that_another_instance_serves_slowly_is_left_to_it() {
         for _ in 0..4 {
             assert_eq!(sweep(&mut orphans, &restarted).await, 0);
             app.clock.advance(TimeDelta::seconds(14));
-            let account = Arc::clone(app.dispatch.accounts.get("meta-main").expect("it is known here"));
+            let account = app.dispatch.accounts.get("meta-main").expect("it is known here");
             let others = account.permits.acquire_many(account.concurrency - 1).await.expect("permits");
             let round = app.dispatch.run_once().await.expect("the sender goes round");
             assert_eq!(round.sends.len(), 1);
@@ -94,7 +92,7 @@ async fn the_last_step_of_a_route_fails_with_its_account() {
         app.run_workers().await;
         let mut settings = app.settings.clone();
         settings.accounts.remove("ycloud-sms");
-        settings.route.steps.pop();
+        settings.route.way.steps.pop();
         let restarted = app.one_more(&settings).await;
         // The deadline plans an SMS that nobody can send.
         app.clock.advance(TimeDelta::seconds(15));

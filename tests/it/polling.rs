@@ -26,7 +26,7 @@ const WHATSAPP: [&str; 2] = ["ycloud-wa", "cliqtel-wa"];
 
 /// Through this account, and then by SMS after 15 s.
 fn through(account: &'static str) -> impl FnOnce(&mut Settings) {
-    move |settings| settings.route.steps = vec![account.to_owned(), "ycloud-sms".to_owned()]
+    move |settings| settings.route.way.steps = vec![account.to_owned(), "ycloud-sms".to_owned()]
 }
 
 /// An answer as the table has it.
@@ -221,7 +221,7 @@ impl Beside {
             channel: Channel::Whatsapp,
             provider_name: "cliqtel",
             provider: Box::new(Odd { inner: settings.provider.build(), calls_back, ask_at }),
-            template: settings.template.clone(),
+            templates: settings.templates.clone(),
             callback_url: String::new(),
             per_second: 100.0,
             concurrency: 10,
@@ -237,7 +237,7 @@ impl Beside {
             clock: app.clock.clone(),
             client: client.clone(),
             accounts: accounts.clone(),
-            text: app.settings.text.clone(),
+            policy: app.reload.policy.clone(),
             lease: app.dispatch.lease,
             stopped: tokio::sync::Mutex::new(false),
         });
@@ -285,7 +285,7 @@ async fn ask_all(ask: &Arc<Ask>) -> usize {
 
 #[tokio::test]
 async fn a_provider_that_never_calls_back_is_asked_on_schedule_also_on_the_last_step() {
-    let alone = |settings: &mut Settings| settings.route.steps = vec!["cliqtel-wa".to_owned()];
+    let alone = |settings: &mut Settings| settings.route.way.steps = vec!["cliqtel-wa".to_owned()];
     with_settings(alone, async |app| {
         app.sim.set_mode("cliqtel-wa", Mode::Silence).unwrap();
         let beside = Beside::new(app, false, None);

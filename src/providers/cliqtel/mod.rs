@@ -23,7 +23,7 @@ use crate::providers::{
 
 pub const DEFAULT_BASE_URL: &str = "https://cliqtel.com";
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct CliqtelWhatsappConfig {
     /// [`DEFAULT_BASE_URL`], without a slash at its end.
     pub base_url: String,
@@ -46,7 +46,7 @@ pub enum CliqtelSender {
     NumberId(u64),
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct CliqtelSmsConfig {
     /// [`DEFAULT_BASE_URL`], without a slash at its end.
     pub base_url: String,

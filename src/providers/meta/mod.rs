@@ -23,7 +23,7 @@ use crate::providers::{
 /// Longest challenge that is echoed, in bytes. Meta's are integers.
 const MAX_CHALLENGE: usize = 256;
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct MetaConfig {
     /// [`MetaConfig::DEFAULT_BASE_URL`], without a slash at its end.
     pub base_url: String,

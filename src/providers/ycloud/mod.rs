@@ -29,7 +29,7 @@ pub const DEFAULT_TOLERANCE_S: u32 = 21_600;
 
 pub const DEFAULT_BASE_URL: &str = "https://api.ycloud.com";
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct YcloudWhatsappConfig {
     /// [`DEFAULT_BASE_URL`], without a slash at its end.
     pub base_url: String,
@@ -41,7 +41,7 @@ pub struct YcloudWhatsappConfig {
     pub tolerance_s: u32,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct YcloudSmsConfig {
     /// [`DEFAULT_BASE_URL`], without a slash at its end.
     pub base_url: String,

@@ -15,6 +15,7 @@ use otpost::domain::event::Event;
 use otpost::domain::ids::MessageId;
 use otpost::domain::receipt::{DeliveryReceipt, ErrorClass, Failure, Status};
 use otpost::rehearsal;
+use otpost::reload::Reload;
 use otpost::services::accept_message::AcceptMessage;
 use otpost::services::ask::Ask;
 use otpost::services::dispatch::Dispatch;
@@ -54,6 +55,7 @@ pub struct TestApp {
     pub pulse: Pulse,
     pub take_pulse: Arc<TakePulse>,
     pub memory: NumberMemory,
+    pub reload: Arc<Reload>,
     pub running: Running,
 }
 
@@ -116,6 +118,7 @@ impl TestApp {
         let callbacks = app.api.callbacks.clone();
         let (pulse, take_pulse) = (app.api.pulse.clone(), Arc::clone(&app.take_pulse));
         let memory = app.api.memory.clone();
+        let reload = Arc::clone(&app.reload);
         let key = app.api.app_keys.create("shop", "test").await.expect("a key").key.expose().to_owned();
         let running = app.start(listener, Loops::ByHand).expect("the app starts");
         let url = format!("http://{listen}");
@@ -138,6 +141,7 @@ impl TestApp {
             pulse,
             take_pulse,
             memory,
+            reload,
             running,
         }
     }

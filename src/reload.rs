@@ -1,0 +1,246 @@
+//! What a running service takes over from settings that were read anew, and what needs a restart.
+//!
+//! All or nothing: a service never runs on half of its settings, so when something needs a restart, nothing is taken over.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use chrono::TimeDelta;
+
+use crate::clock::Clock;
+use crate::config::{AccountSettings, CodeSettings, SendingSettings, ServerSettings, Settings, UnknownPolicy};
+use crate::domain::channel::Channel;
+use crate::domain::language::Languages;
+use crate::services::account::{AccountPlan, Accounts};
+use crate::services::policy::{Policy, PurposeDefaults};
+use crate::services::pulse::Pulse;
+use crate::services::swap::Swap;
+
+/// The parts of a service that follow the settings, and the settings that they follow.
+pub struct Reload {
+    pub accounts: Accounts,
+    pub policy: Swap<Policy>,
+    pub pulse: Pulse,
+    clock: Clock,
+    present: Mutex<Present>,
+}
+
+struct Present {
+    settings: Settings,
+    /// Of every account that there has been, what it was last made of.
+    made_of: BTreeMap<String, Material>,
+}
+
+/// All of the settings that make an account what it is at run time.
+#[derive(Clone, PartialEq)]
+struct Material {
+    account: AccountSettings,
+    public_url: String,
+    resend_after: Duration,
+    breaker_failures: u32,
+    breaker_open: Duration,
+}
+
+/// What new settings changed.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Changed {
+    pub accounts_added: Vec<String>,
+    pub accounts_changed: Vec<String>,
+    pub accounts_removed: Vec<String>,
+    /// Other settings and sections.
+    pub settings: Vec<&'static str>,
+}
+
+/// Settings that changed and need a restart. Nothing was taken over.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "changed, and taken over by a restart only: {}; until then everything stays as it was",
+    settings.join(", ")
+)]
+pub struct NeedsRestart {
+    pub settings: Vec<&'static str>,
+}
+
+impl Reload {
+    pub fn new(settings: Settings, clock: Clock) -> Self {
+        let made_of = materials(&settings);
+        let accounts = Accounts::new(made_of.iter().map(|(name, material)| material.plan(name)));
+        let policy = Swap::new(policy(&settings));
+        let rules = settings.health.watch.then_some(settings.health.rules);
+        let pulse = Pulse::new(rules, channels(&settings));
+        Self { accounts, policy, pulse, clock, present: Mutex::new(Present { settings, made_of }) }
+    }
+
+    /// Takes over what is new: from now on for new messages and new calls. Messages that are under way keep their route,
+    /// and accounts that did not change keep their breaker and their limits.
+    ///
+    /// # Errors
+    /// [`NeedsRestart`]; then everything stays as it was.
+    pub fn run(&self, new: Settings) -> Result<Changed, NeedsRestart> {
+        let mut present = self.present.lock().unwrap_or_else(PoisonError::into_inner);
+        let (needs_restart, settings) = differences(&present.settings, &new);
+        if !needs_restart.is_empty() {
+            return Err(NeedsRestart { settings: needs_restart });
+        }
+        let mut changed = Changed { settings, ..Changed::default() };
+        let old = &present.settings.accounts;
+        changed.accounts_removed = old.keys().filter(|name| !new.accounts.contains_key(*name)).cloned().collect();
+        let materials = materials(&new);
+        let mut plans = Vec::new();
+        for (name, material) in &materials {
+            let is_new = !old.contains_key(name);
+            let is_other = present.made_of.get(name) != Some(material);
+            if is_new {
+                changed.accounts_added.push(name.clone());
+            } else if is_other {
+                changed.accounts_changed.push(name.clone());
+            }
+            if is_other {
+                plans.push(material.plan(name));
+            }
+        }
+        // The accounts before the route that names them.
+        self.pulse.watch(channels(&new));
+        self.accounts.put(plans, self.clock.now());
+        self.policy.set(policy(&new));
+        present.made_of.extend(materials);
+        present.settings = new;
+        Ok(changed)
+    }
+}
+
+/// The settings that changed: those that need a restart, and those beside the accounts that can be taken over.
+fn differences(old: &Settings, new: &Settings) -> (Vec<&'static str>, Vec<&'static str>) {
+    // Names each of them, so that a new one has to be put on one of the two sides.
+    let Settings { data_dir, server, database, codes, text, purposes, route, routes, pools, prices, .. } = old;
+    let Settings { accounts: _, sending, health, memory, log, degraded: _, warnings: _, .. } = old;
+    let ServerSettings { listen, public_url, workers } = server;
+    let CodeSettings { keys, max_tries } = codes;
+    let SendingSettings { client, lease, resend_after, breaker_failures, breaker_open } = sending;
+    let needs_restart = [
+        ("data_dir", *data_dir != new.data_dir),
+        ("server.listen", *listen != new.server.listen),
+        ("server.workers", *workers != new.server.workers),
+        ("database", *database != new.database),
+        ("codes.keys", *keys != new.codes.keys),
+        ("the timeouts, connections and proxy of sending", *client != new.sending.client),
+        ("sending.lease_ms", *lease != new.sending.lease),
+        ("health", *health != new.health),
+        ("memory", *memory != new.memory),
+        ("log", *log != new.log),
+    ];
+    let taken_over = [
+        ("server.public_url", *public_url != new.server.public_url),
+        ("codes.max_tries", *max_tries != new.codes.max_tries),
+        ("text", *text != new.text),
+        ("purposes", *purposes != new.purposes),
+        ("route", *route != new.route),
+        ("routes", *routes != new.routes),
+        ("pools", *pools != new.pools),
+        ("prices", *prices != new.prices),
+        ("sending.resend_after_ms", *resend_after != new.sending.resend_after),
+        ("sending.breaker_failures", *breaker_failures != new.sending.breaker_failures),
+        ("sending.breaker_open_ms", *breaker_open != new.sending.breaker_open),
+    ];
+    let names = |changes: &[(&'static str, bool)]| changes.iter().filter(|c| c.1).map(|c| c.0).collect();
+    (names(&needs_restart), names(&taken_over))
+}
+
+fn materials(settings: &Settings) -> BTreeMap<String, Material> {
+    let sending = &settings.sending;
+    let material = |account: &AccountSettings| Material {
+        account: account.clone(),
+        public_url: settings.server.public_url.clone(),
+        resend_after: sending.resend_after,
+        breaker_failures: sending.breaker_failures,
+        breaker_open: sending.breaker_open,
+    };
+    settings.accounts.iter().map(|(name, account)| (name.clone(), material(account))).collect()
+}
+
+impl Material {
+    fn plan(&self, name: &str) -> AccountPlan {
+        let account = &self.account;
+        let delta = |d: Duration| TimeDelta::from_std(d).unwrap_or(TimeDelta::seconds(30));
+        AccountPlan {
+            name: name.to_owned(),
+            channel: account.channel,
+            provider_name: account.provider.name(),
+            provider: account.provider.build(),
+            templates: account.templates.clone(),
+            callback_url: format!("{}/webhooks/{name}", self.public_url),
+            per_second: account.per_second,
+            concurrency: account.concurrency,
+            breaker_failures: self.breaker_failures,
+            breaker_open: delta(self.breaker_open),
+            price: account.price.clone(),
+            resend_after: (account.on_unknown == UnknownPolicy::Resend).then(|| delta(self.resend_after)),
+        }
+    }
+}
+
+fn policy(settings: &Settings) -> Policy {
+    let purposes = settings.purposes.iter().map(|(name, p)| {
+        let defaults = PurposeDefaults {
+            valid_for_s: p.valid_for_s,
+            code_length: p.code_length,
+            replace_after_s: p.replace_after_s,
+        };
+        (name.clone(), defaults)
+    });
+    Policy {
+        purposes: purposes.collect(),
+        routing: settings.routing(),
+        languages: languages(settings),
+        texts: settings.text.clone(),
+        max_tries: settings.codes.max_tries,
+    }
+}
+
+/// All that a text or a template is there in, the default first.
+fn languages(settings: &Settings) -> Languages {
+    let default = settings.text.default_language();
+    let texts = settings.text.iter().map(|text| &text.language);
+    let templates = settings.accounts.values().flat_map(|account| account.templates.iter().map(|one| &one.language));
+    let mut available: Vec<_> = Vec::new();
+    for language in texts.chain(templates) {
+        if !available.contains(language) {
+            available.push(language.clone());
+        }
+    }
+    Languages { available, default: default.clone() }
+}
+
+fn channels(settings: &Settings) -> impl Iterator<Item = (&str, Channel)> {
+    settings.accounts.iter().map(|(name, account)| (name.as_str(), account.channel))
+}
+
+impl Changed {
+    pub fn is_nothing(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+/// For a person, in lines.
+impl fmt::Display for Changed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.is_nothing() {
+            return f.write_str("nothing has changed");
+        }
+        f.write_str("the new settings are in use")?;
+        let lists = [
+            ("new accounts", &self.accounts_added, ""),
+            ("changed accounts", &self.accounts_changed, "; callbacks under the former settings are taken for 24 h"),
+            ("accounts taken out", &self.accounts_removed, "; they finish the messages that they have"),
+        ];
+        for (what, names, remark) in lists.into_iter().filter(|(_, names, _)| !names.is_empty()) {
+            write!(f, "\n  {what}: {}{remark}", names.join(", "))?;
+        }
+        if !self.settings.is_empty() {
+            write!(f, "\n  also: {}", self.settings.join(", "))?;
+        }
+        Ok(())
+    }
+}
