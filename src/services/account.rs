@@ -98,8 +98,14 @@ pub struct Accounts(Swap<Known>);
 #[derive(Clone, Default)]
 struct Known {
     accounts: BTreeMap<String, Arc<Account>>,
-    /// Accounts whose place another took under the same name, and when; the latest first.
-    former: BTreeMap<String, Vec<(DateTime<Utc>, Arc<Account>)>>,
+    /// Accounts whose place another took under the same name; the latest first.
+    former: BTreeMap<String, Vec<Former>>,
+}
+
+#[derive(Clone)]
+struct Former {
+    account: Arc<Account>,
+    replaced_at: DateTime<Utc>,
 }
 
 /// How long callbacks are still taken as an account's former settings would have them: a rotated secret signs for as long
@@ -124,9 +130,9 @@ impl Accounts {
         let mut known = Known::clone(&self.0.get());
         for plan in plans {
             let name = plan.name.clone();
-            if let Some(former) = known.accounts.insert(name.clone(), Arc::new(Account::new(plan))) {
+            if let Some(account) = known.accounts.insert(name.clone(), Arc::new(Account::new(plan))) {
                 let kept = known.former.entry(name).or_default();
-                kept.insert(0, (now, former));
+                kept.insert(0, Former { account, replaced_at: now });
                 kept.truncate(MOST_FORMER);
             }
         }
@@ -145,15 +151,14 @@ impl Accounts {
     pub fn verifying(&self, name: &str, now: DateTime<Utc>) -> Vec<Arc<Account>> {
         let known = self.0.get();
         let former = known.former.get(name).into_iter().flatten();
-        let former =
-            former.filter(|(replaced_at, _)| now - *replaced_at < FORMER_VERIFIES_FOR).map(|(_, former)| former);
-        known.accounts.get(name).into_iter().chain(former).cloned().collect()
+        let former = former.filter(|former| now - former.replaced_at < FORMER_VERIFIES_FOR);
+        known.accounts.get(name).into_iter().chain(former.map(|former| &former.account)).cloned().collect()
     }
 
     /// Waits until no request to any account is under way; for when none is begun any more.
     pub async fn quiet(&self) {
         let known = self.0.get();
-        let former = known.former.values().flatten().map(|(_, former)| former);
+        let former = known.former.values().flatten().map(|former| &former.account);
         for account in known.accounts.values().chain(former) {
             // All permits free: no request to this account is under way any more.
             let _ = account.permits.acquire_many(account.concurrency).await;
