@@ -11,7 +11,7 @@ use crate::domain::secret::Secret;
 use crate::providers::conformance::{CASES, Keys, our_id};
 use crate::providers::json::MAX_PROVIDER_MESSAGE_ID;
 use crate::providers::signature::sign_hex;
-use crate::providers::{Callback, Provider, Receipts, Reply, SendOutcome, Unreadable, Verified};
+use crate::providers::{Callback, Provider, Question, Receipts, Reply, SendOutcome, Unreadable, Verified};
 
 /// Mutants of each body; raised by hand for a long run.
 const MUTANTS: usize = 1_000;
@@ -99,6 +99,12 @@ fn check(read: &Result<Receipts, Unreadable>, body: &[u8]) {
 
 fn feed(adapter: &dyn Provider, body: &[u8], random: &mut Random) {
     check(&adapter.receipts(Verified::new(body, None)), body);
+    let about = Question {
+        attempt_id: our_id("att_01K4T9Q3M7Y2"),
+        provider_message_id: "900100200",
+        ask_by: Some("00000000-0000-4000-8000-000000000012"),
+    };
+    check(&adapter.told(&about, &Reply { status: 200, retry_after: None, body }), body);
     for status in [200, 400, 500] {
         match adapter.outcome(&Reply { status, retry_after: Some(Duration::MAX), body }) {
             SendOutcome::Accepted { provider_message_id: id, .. } => {
@@ -114,7 +120,11 @@ fn feed(adapter: &dyn Provider, body: &[u8], random: &mut Random) {
     let query =
         String::from_utf8_lossy(&mutate(b"attempt=019&token=%74oken&hub.mode=subscribe&hub.challenge=1", random))
             .into_owned();
-    let headers = [("YCloud-Signature".to_owned(), noise), ("X-Hub-Signature-256".to_owned(), prefixed)];
+    let headers = [
+        ("X-Otp-Hook-Secret".to_owned(), noise.clone()),
+        ("YCloud-Signature".to_owned(), noise),
+        ("X-Hub-Signature-256".to_owned(), prefixed),
+    ];
     let callback = Callback {
         headers: &headers,
         callback_url: "https://otp.example.org/webhooks/main",
@@ -140,8 +150,8 @@ fn no_mutant_of_a_fixture_makes_an_adapter_panic() {
             }
         }
     }
-    // 37 bodies of Meta's, 23 of YCloud's, 19 of Cliqtel's.
-    assert_eq!(fed, 79 * MUTANTS);
+    // 37 bodies of Meta's, 23 of YCloud's, 19 of Cliqtel's, 34 of Infobip's, 18 of SleekFlow's.
+    assert_eq!(fed, 131 * MUTANTS);
 }
 
 #[test]

@@ -65,9 +65,15 @@ pub fn word(text: &str) -> String {
     word
 }
 
-/// ISO 8601 with an offset. Years that Postgres or arithmetic cannot hold count as absent.
+/// A number as most carriers write it: E.164 without its `+`.
+pub fn msisdn(e164: &str) -> &str {
+    e164.trim_start_matches('+')
+}
+
+/// ISO 8601 with an offset, a colon in it or not. Years that Postgres or arithmetic cannot hold count as absent.
 pub fn iso_instant(text: &str) -> Option<DateTime<Utc>> {
-    plausible(DateTime::parse_from_rfc3339(text).ok()?.to_utc())
+    let extended = DateTime::parse_from_rfc3339(text);
+    plausible(extended.or_else(|_| DateTime::parse_from_str(text, "%Y-%m-%dT%H:%M:%S%.f%z")).ok()?.to_utc())
 }
 
 /// Unix seconds as text.
@@ -130,6 +136,7 @@ mod tests {
     fn times_far_off_count_as_absent() {
         assert!(unix_instant("1789034403").is_some());
         assert!(iso_instant("2026-09-10T10:00:03.000Z").is_some());
+        assert_eq!(iso_instant("2026-09-10T12:00:03.494+0200"), iso_instant("2026-09-10T10:00:03.494Z"));
         for bad in ["", "-1", "9223372036854775807", "1789034403000", "x"] {
             assert_eq!(unix_instant(bad), None, "{bad}");
         }

@@ -12,6 +12,8 @@ mod replies;
 pub mod meta;
 pub mod ycloud;
 pub mod cliqtel;
+pub mod infobip;
+pub mod sleekflow;
 #[cfg(test)]
 mod conformance;
 #[cfg(test)]

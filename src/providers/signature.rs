@@ -31,6 +31,22 @@ pub enum Scheme {
     Timestamped { header: String, tolerance: Duration },
 }
 
+/// A header that carries a secret of ours as it stands. It proves who sent the callback, and nothing about its content.
+#[derive(Clone, Debug)]
+pub struct FixedHeader {
+    /// In any case. It must come exactly once.
+    pub name: String,
+    /// The current secret, then the previous one during a rotation. Empty ones never match.
+    pub secrets: Vec<Secret>,
+}
+
+impl FixedHeader {
+    pub(in crate::providers) fn verify(&self, callback: &Callback<'_>) -> Result<(), Unverified> {
+        let given = header(callback, &self.name)?;
+        if self.secrets.iter().any(|secret| is_token(secret, given)) { Ok(()) } else { Err(Unverified::Wrong) }
+    }
+}
+
 impl HmacCheck {
     /// # Errors
     /// See [`Unverified`]; `Stale` only for what is theirs but too old or too far ahead.
@@ -82,22 +98,26 @@ pub(in crate::providers) fn check_hex(secrets: &[Secret], parts: &[&[u8]], hex: 
     }
     let mut signature = [0; 32];
     hex::decode_to_slice(hex, &mut signature).map_err(|_| Unverified::Malformed)?;
-    let matches =
-        secrets.iter().filter_map(|secret| mac(secret, parts)).any(|mac| mac.verify_slice(&signature).is_ok());
-    if matches { Ok(()) } else { Err(Unverified::Wrong) }
+    if is_mac::<Hmac<Sha256>>(secrets, parts, &signature) { Ok(()) } else { Err(Unverified::Wrong) }
+}
+
+/// Whether `signature` is the MAC over `parts` under any of `secrets`, in its full length. In constant time.
+pub(in crate::providers) fn is_mac<M: Mac + KeyInit>(secrets: &[Secret], parts: &[&[u8]], signature: &[u8]) -> bool {
+    let mut macs = secrets.iter().filter_map(|secret| mac::<M>(secret, parts));
+    macs.any(|mac| mac.verify_slice(signature).is_ok())
 }
 
 /// The lower-case hex HMAC-SHA256 of `part`. Empty when the secret is, which [`check_hex`] never takes.
 pub(in crate::providers) fn sign_hex(secret: &Secret, part: &[u8]) -> String {
-    mac(secret, &[part]).map(|mac| hex::encode(mac.finalize().into_bytes())).unwrap_or_default()
+    mac::<Hmac<Sha256>>(secret, &[part]).map(|mac| hex::encode(mac.finalize().into_bytes())).unwrap_or_default()
 }
 
 /// `None` for an empty secret: everybody knows that key.
-fn mac(secret: &Secret, parts: &[&[u8]]) -> Option<Hmac<Sha256>> {
+fn mac<M: Mac + KeyInit>(secret: &Secret, parts: &[&[u8]]) -> Option<M> {
     if secret.is_empty() {
         return None;
     }
-    let mut mac = Hmac::<Sha256>::new_from_slice(secret.expose().as_bytes()).ok()?;
+    let mut mac = <M as KeyInit>::new_from_slice(secret.expose().as_bytes()).ok()?;
     for part in parts {
         mac.update(part);
     }

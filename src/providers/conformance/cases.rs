@@ -5,8 +5,13 @@ use serde_json::Value;
 use crate::domain::secret::Secret;
 use crate::providers::Provider;
 use crate::providers::cliqtel::{CliqtelSender, CliqtelSms, CliqtelSmsConfig, CliqtelWhatsapp, CliqtelWhatsappConfig};
+use crate::providers::infobip::{
+    Algorithm, BodySignature, Encoding, InfobipProof, InfobipSms, InfobipSmsConfig, InfobipWhatsapp,
+    InfobipWhatsappConfig,
+};
 use crate::providers::meta::{Meta, MetaConfig};
-use crate::providers::signature::{HmacCheck, Scheme};
+use crate::providers::signature::{FixedHeader, HmacCheck, Scheme};
+use crate::providers::sleekflow::{ChannelType, Sleekflow, SleekflowConfig};
 use crate::providers::ycloud::{YcloudSms, YcloudSmsConfig, YcloudWhatsapp, YcloudWhatsappConfig};
 
 /// A provider and how much of it the suite is known to run, so that nothing is skipped silently.
@@ -75,6 +80,42 @@ pub const CASES: &[Case] = &[
             signatures: 14,
             handshakes: 0,
             tokens: 5,
+        },
+    },
+    Case {
+        name: "infobip",
+        adapter: infobip,
+        template: ("otp_code_en", "en"),
+        signing: &["whatsapp", "sms"],
+        runs: Runs {
+            requests: 2,
+            answers: 12,
+            told: 5,
+            callbacks: 17,
+            receipts: 18,
+            codes: 128,
+            verdicts: 4918,
+            signatures: 26,
+            handshakes: 0,
+            tokens: 0,
+        },
+    },
+    Case {
+        name: "sleekflow",
+        adapter: sleekflow,
+        template: ("otp_code_en", "en"),
+        signing: &["whatsapp"],
+        runs: Runs {
+            requests: 2,
+            answers: 4,
+            told: 8,
+            callbacks: 6,
+            receipts: 5,
+            codes: 41,
+            verdicts: 1575,
+            signatures: 8,
+            handshakes: 0,
+            tokens: 0,
         },
     },
 ];
@@ -177,4 +218,58 @@ fn cliqtel(adapter: &str, keys: &Keys) -> Box<dyn Provider> {
     };
     let callback_secret = Secret::new(&*keys.secret);
     Box::new(CliqtelSms::new(CliqtelSmsConfig { base_url, api_key, sender, callback_secret }))
+}
+
+/// Without a vector the proof is the token in the address.
+fn infobip(adapter: &str, keys: &Keys) -> Box<dyn Provider> {
+    let (base_url, api_key) = ("https://provider.test".to_owned(), Secret::new("k"));
+    let proof = infobip_proof(keys);
+    match adapter {
+        "whatsapp" => Box::new(InfobipWhatsapp::new(InfobipWhatsappConfig {
+            base_url,
+            api_key,
+            from: "+12025550100".to_owned(),
+            proof,
+        })),
+        "sms" => Box::new(InfobipSms::new(InfobipSmsConfig { base_url, api_key, sender: "Example".to_owned(), proof })),
+        other => panic!("{other}"),
+    }
+}
+
+fn infobip_proof(keys: &Keys) -> InfobipProof {
+    let vector = |key: &str| keys.vector[key].as_str().unwrap_or_else(|| panic!("{key}")).to_owned();
+    let secret = Secret::new(&*keys.secret);
+    match keys.vector["scheme"].as_str() {
+        None => InfobipProof { token: Some(Secret::new(&*keys.verify_token)), ..InfobipProof::default() },
+        Some("basic") => InfobipProof { basic: Some(secret), ..InfobipProof::default() },
+        Some("static-header") => {
+            let header = FixedHeader { name: vector("header_name"), secrets: vec![secret] };
+            InfobipProof { header: Some(header), ..InfobipProof::default() }
+        }
+        Some("hmac") => {
+            let algorithm = if vector("algorithm") == "HMAC_SHA_512" { Algorithm::Sha512 } else { Algorithm::Sha256 };
+            assert_eq!(vector("encoding"), "hex");
+            let secrets = vec![Secret::new("current"), secret];
+            let header = vector("header_name");
+            let signature = BodySignature { header, algorithm, encoding: Encoding::Hex, secrets };
+            InfobipProof { signature: Some(signature), ..InfobipProof::default() }
+        }
+        Some(other) => panic!("{other}"),
+    }
+}
+
+fn sleekflow(adapter: &str, keys: &Keys) -> Box<dyn Provider> {
+    let channel_type = match adapter {
+        "whatsapp" => ChannelType::CloudApi,
+        "whatsapp-360dialog" => ChannelType::Dialog360,
+        other => panic!("{other}"),
+    };
+    Box::new(Sleekflow::new(SleekflowConfig {
+        base_url: "https://provider.test/".to_owned(),
+        api_key: Secret::new("k"),
+        channel_type,
+        from: "+85230000100".to_owned(),
+        template_namespace: "00000000_0000_0000_0000_000000000003".to_owned(),
+        hook_secrets: vec![Secret::new(&*keys.secret)],
+    }))
 }

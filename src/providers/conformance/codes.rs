@@ -4,14 +4,14 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use crate::domain::receipt::ErrorClass;
-use crate::providers::conformance::{CASES, Case, Keys, Runs};
-use crate::providers::{Reply, Retry, SendOutcome, Verified};
+use crate::providers::conformance::{CASES, Case, Keys, Runs, our_id};
+use crate::providers::{Question, Reply, Retry, SendOutcome, Verified};
 
 /// What an answer or a callback looks like with `$CODE` in it.
 #[derive(Deserialize)]
 pub struct CodeTemplate {
     adapter: String,
-    /// `own` or `meta`: whose codes stand there.
+    /// `own` or `meta`: whose codes stand there. Or a name of the provider's own, see [`CodeRow::templates`].
     codes: String,
     kind: String,
     body: Value,
@@ -20,6 +20,10 @@ pub struct CodeTemplate {
 #[derive(Clone, Deserialize)]
 pub struct CodeRow {
     code: String,
+    /// The templates in which it stands, where `own` ones are of another kind.
+    templates: Option<String>,
+    /// What stands there, where that is not `code` itself.
+    written: Option<String>,
     http_status: Value,
     class: String,
     #[serde(default)]
@@ -65,7 +69,7 @@ impl Case {
                 let template = templates.iter().find(|t| t.adapter == adapter && t.kind == "callback").unwrap();
                 let body =
                     template.body.to_string().replace("$CODE", "").replace("\"failed\"", &format!("\"{status}\""));
-                self.check_failed(row, adapter, &body, runs);
+                self.check_failed(row, "callback", adapter, &body, runs);
             }
             "200-299" => {
                 for code in numeric(200..=299) {
@@ -80,7 +84,8 @@ impl Case {
                     Some(status) => &[u16::try_from(status).unwrap()],
                     None => panic!("{code}"),
                 };
-                self.check_code(row, code, if upstream { "meta" } else { "own" }, statuses, templates, runs);
+                let codes = row.templates.as_deref().unwrap_or(if upstream { "meta" } else { "own" });
+                self.check_code(row, code, codes, statuses, templates, runs);
             }
         }
     }
@@ -96,11 +101,12 @@ impl Case {
         runs: &mut Runs,
     ) {
         let mut places = 0;
+        let written = row.written.as_deref().unwrap_or(code);
         for template in templates.iter().filter(|t| t.codes == codes) {
             let body = template.body.to_string();
-            let mut bodies = vec![body.replace("$CODE", code)];
-            if code.parse::<u32>().is_ok() {
-                bodies.push(body.replace("\"$CODE\"", code));
+            let mut bodies = vec![body.replace("$CODE", written)];
+            if written.parse::<u32>().is_ok() {
+                bodies.push(body.replace("\"$CODE\"", written));
             }
             for body in bodies {
                 places += 1;
@@ -110,7 +116,7 @@ impl Case {
                             self.check_refused(row, Some(code), &template.adapter, status, &body, runs);
                         }
                     }
-                    _ => self.check_failed(row, &template.adapter, &body, runs),
+                    kind => self.check_failed(row, kind, &template.adapter, &body, runs),
                 }
             }
         }
@@ -165,9 +171,19 @@ impl Case {
         runs.verdicts += 1;
     }
 
-    fn check_failed(&self, row: &CodeRow, adapter: &str, body: &str, runs: &mut Runs) {
+    /// In a callback, or (`told`) in the answer to a question.
+    fn check_failed(&self, row: &CodeRow, kind: &str, adapter: &str, body: &str, runs: &mut Runs) {
         let adapter = (self.adapter)(adapter, &Keys::default());
-        let receipts = adapter.receipts(Verified::new(body.as_bytes(), None)).unwrap().receipts;
+        let receipts = match kind {
+            "callback" => adapter.receipts(Verified::new(body.as_bytes(), None)),
+            "told" => {
+                let attempt_id = our_id("att_01K4T9Q3M7Y2");
+                let about = Question { attempt_id, provider_message_id: "1", ask_by: None };
+                adapter.told(&about, &Reply { status: 200, retry_after: None, body: body.as_bytes() })
+            }
+            other => panic!("{other}"),
+        };
+        let receipts = receipts.unwrap().receipts;
         let failure = receipts[0].failure.as_ref().unwrap();
         assert_eq!((failure.class.as_str(), !failure.number_is_bad), (row.class.as_str(), row.sms_may_help), "{body}");
         runs.verdicts += 1;

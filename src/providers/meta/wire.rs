@@ -46,29 +46,34 @@ struct Language<'a> {
 
 #[derive(Serialize)]
 #[serde(tag = "type", rename_all = "lowercase")]
-enum Component<'a, Index> {
+pub enum Component<'a, Index> {
     Body { parameters: [Parameter<'a>; 1] },
     Button { sub_type: &'static str, index: Index, parameters: [Parameter<'a>; 1] },
 }
 
 #[derive(Serialize)]
-struct Parameter<'a> {
+pub struct Parameter<'a> {
     r#type: &'static str,
     text: &'a str,
 }
 
 impl<'a, Index> AuthTemplate<'a, Index> {
     pub fn new(template: &'a Template, digits: &'a str, index: Index) -> Self {
-        let parameters = || [Parameter { r#type: "text", text: digits }];
         Self {
             name: &template.name,
             language: Language { code: &template.language },
-            components: [
-                Component::Body { parameters: parameters() },
-                Component::Button { sub_type: "url", index, parameters: parameters() },
-            ],
+            components: auth_components(digits, index),
         }
     }
+}
+
+/// The components alone, for those who name a template in their own way.
+pub fn auth_components<Index>(digits: &str, index: Index) -> [Component<'_, Index>; 2] {
+    let parameters = || [Parameter { r#type: "text", text: digits }];
+    [
+        Component::Body { parameters: parameters() },
+        Component::Button { sub_type: "url", index, parameters: parameters() },
+    ]
 }
 
 #[derive(Deserialize)]

@@ -1,0 +1,164 @@
+//! SleekFlow's JSON, in its own names. Source: public client code and SleekFlow's help pages; what is assumed is said
+//! in this module's head.
+
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+
+use crate::domain::receipt;
+use crate::providers::Outbound;
+use crate::providers::json::{Scalar, lenient, msisdn};
+use crate::providers::meta::wire::{Component, auth_components};
+use crate::providers::sleekflow::{ChannelType, SleekflowConfig};
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SendTemplate<'a> {
+    channel: &'static str,
+    from: &'a str,
+    to: &'a str,
+    message_type: &'static str,
+    extended_message: ExtendedMessage<'a>,
+    /// For the account's own reports; they come back nowhere.
+    analytic_tags: [String; 2],
+}
+
+/// Named after the channel, in the spellings seen to work.
+#[derive(Serialize)]
+enum ExtendedMessage<'a> {
+    #[serde(rename = "WhatsappCloudApiTemplateMessageObject")]
+    CloudApi(TemplateMessage<'a>),
+    #[serde(rename = "whatsapp360DialogTemplateMessage")]
+    Dialog360(TemplateMessage<'a>),
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct TemplateMessage<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    template_namespace: Option<&'a str>,
+    template_name: &'a str,
+    language: &'a str,
+    components: [Component<'a, u8>; 2],
+}
+
+impl<'a> SendTemplate<'a> {
+    pub fn new(config: &'a SleekflowConfig, message: &Outbound<'a>) -> Self {
+        let template = |template_namespace| TemplateMessage {
+            template_namespace,
+            template_name: &message.template.name,
+            language: &message.template.language,
+            components: auth_components(message.code.digits(), 0),
+        };
+        Self {
+            channel: config.channel_type.as_str(),
+            from: msisdn(&config.from),
+            to: msisdn(message.to.e164()),
+            message_type: "template",
+            extended_message: match config.channel_type {
+                ChannelType::CloudApi => ExtendedMessage::CloudApi(template(None)),
+                ChannelType::Dialog360 => ExtendedMessage::Dialog360(template(Some(&config.template_namespace))),
+            },
+            analytic_tags: ["otp".to_owned(), message.attempt_id.to_string()],
+        }
+    }
+}
+
+/// A message: the answer to a send, or one of a conversation. A refusal has `code` alone. It repeats the text, and so
+/// the code that was sent.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Message<'a> {
+    #[serde(borrow)]
+    pub id: Option<&'a RawValue>,
+    #[serde(borrow)]
+    pub conversation_id: Option<&'a RawValue>,
+    #[serde(borrow)]
+    pub status: Option<&'a RawValue>,
+    #[serde(borrow)]
+    pub updated_at: Option<&'a RawValue>,
+    #[serde(borrow)]
+    metadata: Option<&'a RawValue>,
+    #[serde(borrow)]
+    code: Option<&'a RawValue>,
+}
+
+impl Message<'_> {
+    /// Meta's, of why it failed.
+    pub fn code(&self) -> Option<String> {
+        let errors = lenient::<Metadata>(self.metadata)?.errors;
+        errors.into_iter().next().map(|Error { code: Scalar(code) }| code).filter(|code| !code.is_empty())
+    }
+
+    /// Of the whole request.
+    pub fn refusal(&self) -> Option<String> {
+        lenient::<Scalar>(self.code).map(|Scalar(code)| code).filter(|code| !code.is_empty())
+    }
+}
+
+#[derive(Deserialize)]
+struct Metadata {
+    errors: Vec<Error>,
+}
+
+#[derive(Deserialize)]
+struct Error {
+    code: Scalar,
+}
+
+pub type List<'a> = Vec<&'a RawValue>;
+
+/// For finding one in a list, whatever else it holds.
+#[derive(Deserialize)]
+pub struct Named {
+    pub id: Scalar,
+}
+
+/// What a flow posts: "outgoing message sent" as SleekFlow writes it, or the body that we ask the operator to write.
+#[derive(Deserialize)]
+pub struct Event<'a> {
+    #[serde(borrow)]
+    pub message_id: Option<&'a RawValue>,
+    #[serde(borrow)]
+    pub status: Option<&'a RawValue>,
+    #[serde(borrow)]
+    pub is_sent_from_sleekflow: Option<&'a RawValue>,
+    #[serde(borrow)]
+    error_code: Option<&'a RawValue>,
+}
+
+impl Event<'_> {
+    pub fn code(&self) -> Option<String> {
+        lenient::<Scalar>(self.error_code).map(|Scalar(code)| code).filter(|code| !code.is_empty())
+    }
+}
+
+#[derive(Deserialize)]
+pub enum Status {
+    Sending,
+    Queued,
+    Scheduled,
+    Sent,
+    /// By the person's phone.
+    Received,
+    Read,
+    Failed,
+    Undelivered,
+    OutOfCredit,
+    /// Taken back.
+    Deleted,
+    #[serde(untagged)]
+    Other(String),
+}
+
+impl Status {
+    /// `None` when it tells nothing that our own answer did not, or nothing that we know.
+    pub fn ours(&self) -> Option<receipt::Status> {
+        match self {
+            Self::Sending | Self::Queued | Self::Scheduled | Self::Other(_) => None,
+            Self::Sent => Some(receipt::Status::Sent),
+            Self::Received => Some(receipt::Status::Delivered),
+            Self::Read => Some(receipt::Status::Read),
+            Self::Failed | Self::Undelivered | Self::OutOfCredit | Self::Deleted => Some(receipt::Status::Failed),
+        }
+    }
+}
