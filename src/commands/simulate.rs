@@ -72,6 +72,9 @@ fn sheet(url: &str, accounts: &[SimAccount], callbacks: &[(String, String)]) -> 
             Face::YcloudSms => ("ycloud", "YCloud", String::new()),
             Face::CliqtelWhatsapp => ("cliqtel", "Cliqtel", format!("account id {}", account.account_id)),
             Face::CliqtelSms => ("cliqtel", "Cliqtel", format!("from number id {}", account.account_id)),
+            Face::InfobipWhatsapp => ("infobip", "Infobip", format!("sender {}", account.sender)),
+            Face::InfobipSms => ("infobip", "Infobip", String::new()),
+            Face::SleekflowWhatsapp => ("sleekflow", "SleekFlow", format!("sender {}", account.sender)),
         };
         let given = callbacks.iter().rev().find(|(name, _)| *name == account.name).map(|(_, url)| url);
         let callbacks = given.or(account.callback_url.as_ref());
@@ -80,7 +83,7 @@ fn sheet(url: &str, accounts: &[SimAccount], callbacks: &[(String, String)]) -> 
             ("base url", format!("{url}/{base}")),
             ("credential", account.credential.clone()),
             ("", extra),
-            ("signs with", account.callback_secret.clone().unwrap_or_else(|| "nothing".to_owned())),
+            ("proof", account.callback_secret.clone().unwrap_or_else(|| "nothing".to_owned())),
             ("callbacks", callbacks.cloned().unwrap_or_else(|| "nowhere yet (--callback)".to_owned())),
         ];
         for (name, value) in lines.iter().filter(|(_, value)| !value.is_empty()) {

@@ -25,6 +25,12 @@ pub const CLIQTEL_SECRET: &str = "sim-cliqtel-secret";
 pub const CLIQTEL_ACCOUNT_ID: u64 = 7;
 /// `from_number_id` that the default `cliqtel-sms` takes in place of the sender's number.
 pub const CLIQTEL_FROM_NUMBER_ID: u64 = 42;
+/// API key of both default Infobip accounts.
+pub const INFOBIP_KEY: &str = "sim-infobip-key";
+/// User and password of the default Infobip accounts' subscriptions.
+pub const INFOBIP_BASIC: &str = "otpost:sim-infobip-password";
+/// API key of the default SleekFlow account.
+pub const SLEEKFLOW_KEY: &str = "sim-sleekflow-key";
 /// Sender's number of every default account.
 pub const SENDER: &str = "+12025550199";
 
@@ -37,16 +43,25 @@ pub enum Face {
     YcloudSms,
     CliqtelWhatsapp,
     CliqtelSms,
+    InfobipWhatsapp,
+    InfobipSms,
+    SleekflowWhatsapp,
 }
 
 impl Face {
-    pub const COUNT: usize = 5;
+    pub const COUNT: usize = 8;
 
     pub fn channel(self) -> Channel {
         match self {
             Self::Meta | Self::YcloudWhatsapp | Self::CliqtelWhatsapp => Channel::Whatsapp,
-            Self::YcloudSms | Self::CliqtelSms => Channel::Sms,
+            Self::InfobipWhatsapp | Self::SleekflowWhatsapp => Channel::Whatsapp,
+            Self::YcloudSms | Self::CliqtelSms | Self::InfobipSms => Channel::Sms,
         }
+    }
+
+    /// SleekFlow tells nothing by itself: it has to be asked.
+    pub fn calls_back(self) -> bool {
+        self != Self::SleekflowWhatsapp
     }
 }
 
@@ -127,10 +142,11 @@ pub struct SimAccount {
     pub face: Face,
     /// Bearer token or API key that requests must carry.
     pub credential: String,
-    /// Where callbacks go. None go anywhere while it is not set (an SMS may name its own).
+    /// Where callbacks go. None go anywhere while it is not set (a message may name its own).
     #[serde(default)]
     pub callback_url: Option<String>,
-    /// Signs callbacks. Without one: no signature header, which the real Meta and YCloud never do.
+    /// Signs callbacks. Without one: no signature header, which the real Meta and YCloud never do. Infobip: user and
+    /// password of its subscription, with a colon between them.
     #[serde(default)]
     pub callback_secret: Option<String>,
     /// What one accepted message costs, in millionths of `currency`.
@@ -138,7 +154,7 @@ pub struct SimAccount {
     pub price_micros: u64,
     #[serde(default = "dollars")]
     pub currency: String,
-    /// The sender's number. YCloud WhatsApp and Cliqtel SMS refuse another.
+    /// The sender's number. YCloud, Infobip and SleekFlow WhatsApp and Cliqtel SMS refuse another.
     #[serde(default = "sender")]
     pub sender: String,
     /// Meta: id of the sender, in the path.
@@ -202,6 +218,12 @@ impl SimAccount {
             Self {
                 account_id: CLIQTEL_FROM_NUMBER_ID,
                 ..Self::new("cliqtel-sms", Face::CliqtelSms, CLIQTEL_KEY, CLIQTEL_SECRET, 45_000)
+            },
+            Self::new("infobip-wa", Face::InfobipWhatsapp, INFOBIP_KEY, INFOBIP_BASIC, 24_000),
+            Self::new("infobip-sms", Face::InfobipSms, INFOBIP_KEY, INFOBIP_BASIC, 42_000),
+            Self {
+                callback_secret: None,
+                ..Self::new("sleekflow-wa", Face::SleekflowWhatsapp, SLEEKFLOW_KEY, "", 26_000)
             },
         ]
     }

@@ -20,7 +20,7 @@ pub enum Status {
     Sent,
     Delivered,
     Read,
-    /// With Meta's code, also where YCloud and Cliqtel pass it on. An SMS has its provider's own instead.
+    /// With Meta's code, also where others pass it on or have one of their own for it. An SMS has its provider's own.
     Failed(u32),
 }
 
@@ -321,6 +321,15 @@ fn lose_double_and_reorder(story: &mut Story, laws: &ChannelLaws, draws: &Draws)
 }
 
 impl Plan {
+    /// Of a provider that calls nobody back.
+    pub(crate) fn untold(mut self) -> Self {
+        for story in std::iter::once(&mut self.story).chain(&mut self.after_sms) {
+            story.callbacks.clear();
+            story.lost = 0;
+        }
+        self
+    }
+
     /// [`Mode::Slow`](crate::simulator::Mode::Slow).
     pub(crate) fn slowed(mut self, factor: f64) -> Self {
         let scale =

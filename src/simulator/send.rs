@@ -78,7 +78,7 @@ pub(crate) async fn send(
         }
         Answer::ServerError { readable: true } | Answer::RateLimited | Answer::Reject(_) => {
             wait(&world, received.plan.answer_after).await;
-            answer(face.trouble(trouble_of(received.plan.answer, mode)))
+            answer(face.refused(trouble_of(received.plan.answer, mode), &request))
         }
     }
 }
@@ -141,11 +141,14 @@ fn receive(world: &World, no: usize, mode: Mode, request: &Request) -> Received 
         if world.clock.is_manual() {
             plan.answer_after = Duration::ZERO;
         }
+        if !face.calls_back() {
+            plan = plan.untold();
+        }
         let accepted_at = later(now, plan.answer_after);
         let outcome = outcome_of(plan.answer, mode);
         let story = if outcome.is_accepted() { plan.story.clone() } else { Story::default() };
         let truth: Vec<_> = story.truth.iter().map(|&(after, status)| (later(accepted_at, after), status)).collect();
-        let provider_id = face.provider_id(to, &draws);
+        let provider_id = face.provider_id(request, &draws);
         let message = SeenMessage {
             seq,
             account: account.name.clone(),

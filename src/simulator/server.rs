@@ -11,6 +11,7 @@ use serde::Deserialize;
 use crate::simulator::config::{Face, Mode};
 use crate::simulator::control;
 use crate::simulator::faces::Trouble;
+use crate::simulator::faces::sleekflow::number_of;
 use crate::simulator::send::{answer, send};
 use crate::simulator::world::{Account, World};
 
@@ -28,6 +29,8 @@ pub(crate) fn serve(world: &Arc<World>, listener: TcpListener) -> std::io::Resul
             .configure(meta)
             .configure(ycloud)
             .configure(cliqtel)
+            .configure(infobip)
+            .configure(sleekflow)
             .configure(control::routes)
     };
     let server = HttpServer::new(app)
@@ -92,21 +95,83 @@ fn cliqtel(app: &mut ServiceConfig) {
     }
 }
 
-/// What the provider says when it is asked for a message.
-fn status(world: &World, face: Face, id: &str, http: &HttpRequest) -> HttpResponse {
+fn infobip(app: &mut ServiceConfig) {
+    let whatsapp = async |world: Shared, http: HttpRequest, body: Bytes| {
+        send(Arc::clone(&world), Face::InfobipWhatsapp, None, http, &body).await
+    };
+    let sms = async |world: Shared, http: HttpRequest, body: Bytes| {
+        send(Arc::clone(&world), Face::InfobipSms, None, http, &body).await
+    };
+    let log = async |world: Shared, which: Query<LogOf>, http: HttpRequest| {
+        status(&world, Face::InfobipSms, &which.message_id, &http)
+    };
+    app.route("/infobip/whatsapp/1/message/template", post().to(whatsapp))
+        .route("/infobip/sms/3/messages", post().to(sms))
+        .route("/infobip/sms/3/logs", get().to(log));
+}
+
+#[derive(Deserialize)]
+struct LogOf {
+    #[serde(rename = "messageId")]
+    message_id: String,
+}
+
+fn sleekflow(app: &mut ServiceConfig) {
+    let face = Face::SleekflowWhatsapp;
+    let to = move |world: Shared, http: HttpRequest, body: Bytes| async move {
+        send(Arc::clone(&world), face, None, http, &body).await
+    };
+    let list = async |world: Shared, conversation: Path<String>, page: Query<Page>, http: HttpRequest| {
+        conversation_list(&world, &conversation, &page, &http)
+    };
+    app.route("/sleekflow/api/message/send/json", post().to(to))
+        .route("/sleekflow/api/conversation/message/{conversation}", get().to(list));
+}
+
+#[derive(Deserialize)]
+struct Page {
+    offset: usize,
+    limit: usize,
+}
+
+/// The newest messages first. Assumed: no order is published.
+fn conversation_list(world: &World, conversation: &str, page: &Page, http: &HttpRequest) -> HttpResponse {
+    let face = Face::SleekflowWhatsapp;
+    let account = match asked(world, face, http) {
+        Ok(account) => account,
+        Err(trouble) => return answer(face.trouble(trouble)),
+    };
+    let Some(number) = number_of(conversation) else { return answer(face.trouble(Trouble::NoSuchMessage)) };
+    let (all, now) = (world.book.messages(Some(&number), usize::MAX), world.clock.now());
+    let ours =
+        all.iter().rev().filter(|message| message.account == account.fixed.name && message.provider_id.is_some());
+    let list: Vec<_> =
+        ours.skip(page.offset).take(page.limit).map(|one| face.status(&account.fixed, one, now)).collect();
+    HttpResponse::Ok().json(list)
+}
+
+/// The account of the credential that a question shows.
+fn asked<'w>(world: &'w World, face: Face, http: &HttpRequest) -> Result<&'w Account, Trouble> {
     let shown = face.credential(http.headers()).unwrap_or_default();
     let is_known = |no: &&Account| no.fixed.face == face && no.fixed.credential == shown;
-    let Some(account) = world.accounts.iter().find(is_known).filter(|_| !shown.is_empty()) else {
-        return answer(face.trouble(Trouble::Unauthorized));
+    let known = world.accounts.iter().find(is_known).filter(|_| !shown.is_empty());
+    let account = known.ok_or(Trouble::Unauthorized)?;
+    let is_down = matches!(account.live().mode, Mode::Outage | Mode::Refuse);
+    if is_down { Err(Trouble::Outage) } else { Ok(account) }
+}
+
+/// What the provider says when it is asked for a message.
+fn status(world: &World, face: Face, id: &str, http: &HttpRequest) -> HttpResponse {
+    let account = match asked(world, face, http) {
+        Ok(account) => account,
+        Err(trouble) => return answer(face.trouble(trouble)),
     };
-    if matches!(account.live().mode, Mode::Outage | Mode::Refuse) {
-        return answer(face.trouble(Trouble::Outage));
-    }
     match world.book.by_provider_id(id).filter(|message| message.face == face) {
         Some(message) => HttpResponse::Ok().json(face.status(&account.fixed, &message, world.clock.now())),
         None if face == Face::YcloudSms => {
             HttpResponse::Ok().json(serde_json::json!({"offset": 0, "limit": 10, "length": 0, "items": []}))
         }
+        None if face == Face::InfobipSms => HttpResponse::Ok().json(serde_json::json!({"results": []})),
         None => answer(face.trouble(Trouble::NoSuchMessage)),
     }
 }

@@ -1,5 +1,8 @@
 //! The simulator over HTTP: sends go in, callbacks come out.
 
+mod infobip;
+mod sleekflow;
+
 use std::net::TcpListener;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU16, Ordering};
@@ -77,7 +80,7 @@ impl Bench {
     fn start(config: SimConfig) -> Self {
         let receiver = Receiver::start();
         let sim = Simulator::start(config, "127.0.0.1:0".parse().unwrap()).unwrap();
-        for name in ["meta-main", "ycloud-wa", "ycloud-sms", "cliqtel-wa"] {
+        for name in ["meta-main", "ycloud-wa", "ycloud-sms", "cliqtel-wa", "infobip-wa", "infobip-sms"] {
             sim.set_callback(name, Some(&format!("{}/webhooks/{name}", receiver.url))).unwrap();
         }
         let client = reqwest::Client::builder().timeout(Duration::from_secs(20)).no_proxy().build().unwrap();

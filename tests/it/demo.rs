@@ -198,7 +198,7 @@ fn the_simulator_alone_says_how_to_reach_it_until_it_is_stopped() {
     let mut out = simulator.0.stdout.take().unwrap();
     let mut sheet = String::new();
     // All is written at once, when it listens.
-    while !sheet.contains("cliqtel-sms") || !sheet.ends_with('\n') {
+    while !sheet.contains("sleekflow-wa") || !sheet.ends_with('\n') {
         let mut piece = [0; 4096];
         let read = out.read(&mut piece).unwrap();
         assert!(read > 0, "{sheet}");

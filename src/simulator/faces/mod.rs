@@ -15,6 +15,8 @@ mod template;
 mod meta;
 mod ycloud;
 mod cliqtel;
+mod infobip;
+pub(in crate::simulator) mod sleekflow;
 
 /// A send request with a right shape.
 #[derive(Debug)]
@@ -95,6 +97,8 @@ impl Face {
                 header("authorization")?.strip_prefix("Bearer ")?
             }
             Self::YcloudWhatsapp | Self::YcloudSms => header("x-api-key")?,
+            Self::InfobipWhatsapp | Self::InfobipSms => header("authorization")?.strip_prefix("App ")?,
+            Self::SleekflowWhatsapp => header("x-sleekflow-api-key")?,
         };
         Some(shown.to_owned())
     }
@@ -105,6 +109,7 @@ impl Face {
             Self::Meta | Self::YcloudWhatsapp | Self::YcloudSms | Self::CliqtelWhatsapp | Self::CliqtelSms => {
                 "application/json"
             }
+            Self::InfobipWhatsapp | Self::InfobipSms | Self::SleekflowWhatsapp => "application/json",
         }
     }
 
@@ -117,6 +122,9 @@ impl Face {
             Self::YcloudSms => ycloud::read_sms(body),
             Self::CliqtelWhatsapp => cliqtel::read_whatsapp(account, body),
             Self::CliqtelSms => cliqtel::read_sms(account, body),
+            Self::InfobipWhatsapp => infobip::read_whatsapp(account, body),
+            Self::InfobipSms => infobip::read_sms(body),
+            Self::SleekflowWhatsapp => sleekflow::read(account, body),
         }
     }
 
@@ -126,6 +134,16 @@ impl Face {
             Self::YcloudWhatsapp => ycloud::trouble(trouble, true),
             Self::YcloudSms => ycloud::trouble(trouble, false),
             Self::CliqtelWhatsapp | Self::CliqtelSms => cliqtel::trouble(trouble),
+            Self::InfobipWhatsapp | Self::InfobipSms => infobip::trouble(self, trouble),
+            Self::SleekflowWhatsapp => sleekflow::trouble(trouble),
+        }
+    }
+
+    /// The same for a request that was read: Infobip answers 200 and rejects each message by itself.
+    pub(crate) fn refused(self, trouble: Trouble, request: &Request) -> Reply {
+        match (self, trouble) {
+            (Self::InfobipWhatsapp | Self::InfobipSms, Trouble::Rejected(_)) => infobip::rejected(self, request),
+            _ => self.trouble(trouble),
         }
     }
 
@@ -135,15 +153,18 @@ impl Face {
             Self::YcloudWhatsapp => ycloud::accepted_whatsapp(account, request, facts),
             Self::YcloudSms => ycloud::accepted_sms(account, request, facts),
             Self::CliqtelWhatsapp | Self::CliqtelSms => cliqtel::accepted(self, account, request, facts),
+            Self::InfobipWhatsapp | Self::InfobipSms => infobip::accepted(self, facts),
+            Self::SleekflowWhatsapp => sleekflow::accepted(account, request, facts),
         };
         Reply { http, body, retry_after_s: None, reason: String::new() }
     }
 
-    pub(crate) fn provider_id(self, to: &str, draws: &Draws) -> String {
+    pub(crate) fn provider_id(self, request: &Request, draws: &Draws) -> String {
         match self {
-            Self::Meta => meta::wamid(to, draws),
+            Self::Meta => meta::wamid(&request.to, draws),
             Self::YcloudWhatsapp | Self::YcloudSms => ycloud::id(draws),
-            Self::CliqtelWhatsapp | Self::CliqtelSms => cliqtel::id(draws).to_string(),
+            Self::CliqtelWhatsapp | Self::CliqtelSms | Self::SleekflowWhatsapp => cliqtel::id(draws).to_string(),
+            Self::InfobipWhatsapp | Self::InfobipSms => infobip::id(request, draws),
         }
     }
 
@@ -160,13 +181,18 @@ impl Face {
             Self::Meta => meta::post(account, secret, batch),
             Self::YcloudWhatsapp | Self::YcloudSms => ycloud::post(account, secret, batch, now),
             Self::CliqtelWhatsapp | Self::CliqtelSms => cliqtel::post(self, secret, batch),
+            Self::InfobipWhatsapp | Self::InfobipSms => infobip::post(account, secret, batch),
+            // Never asked for: it calls nobody back.
+            Self::SleekflowWhatsapp => (Vec::new(), String::new()),
         }
     }
 
-    /// The answer to somebody who asks for a message; Meta cannot be asked.
+    /// The answer to somebody who asks for a message; Meta and Infobip's WhatsApp cannot be asked.
     pub(crate) fn status(self, account: &SimAccount, message: &SeenMessage, now: DateTime<Utc>) -> Value {
         match self {
             Self::CliqtelWhatsapp | Self::CliqtelSms => cliqtel::status(message, now),
+            Self::InfobipWhatsapp | Self::InfobipSms => infobip::log(account, message, now),
+            Self::SleekflowWhatsapp => sleekflow::message(account, message, now),
             Self::Meta | Self::YcloudWhatsapp | Self::YcloudSms => ycloud::status(account, message, now),
         }
     }
@@ -190,6 +216,12 @@ fn is_e164(text: &str) -> bool {
     text.strip_prefix('+').is_some_and(|rest| {
         (7..=15).contains(&rest.len()) && rest.bytes().all(|byte| byte.is_ascii_digit()) && !rest.starts_with('0')
     })
+}
+
+/// The same without its `+`, as an E.164 number.
+fn e164_of(digits: &str) -> Option<String> {
+    let number = format!("+{digits}");
+    is_e164(&number).then_some(number)
 }
 
 /// The first 4 to 15 digits in a row.

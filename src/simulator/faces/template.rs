@@ -1,4 +1,4 @@
-//! The body of an authentication template. Meta's shape, which YCloud and Cliqtel took over but for the type of `index`.
+//! The body of an authentication template. Meta's shape, which others took over but for the type of `index`.
 
 use serde_json::{Map, Value};
 
@@ -66,11 +66,13 @@ pub(super) fn read(
     if optional(language, "policy")?.is_some_and(|policy| policy != "deterministic") {
         return Err(Fault::Wrong("policy".into()));
     }
-    let full_name = format!("{name}/{}", text(language, "code")?);
-    if !existing.is_empty() && !existing.contains(&full_name) {
-        return Err(Fault::NoTemplate(full_name));
-    }
-    let components = template.get("components").ok_or_else(|| Fault::Missing("components".into()))?;
+    let name = existing_name(name, text(language, "code")?, existing)?;
+    Ok(Template { name, code: code_in_components(template, index_as_text)? })
+}
+
+/// The code that both `components` of an authentication template carry.
+pub(super) fn code_in_components(object_with_them: &Map<String, Value>, index_as_text: bool) -> Result<String, Fault> {
+    let components = object_with_them.get("components").ok_or_else(|| Fault::Missing("components".into()))?;
     let components = components.as_array().ok_or_else(|| Fault::Wrong("components".into()))?;
     let (mut in_body, mut in_button) = (None, None);
     for component in components {
@@ -99,13 +101,43 @@ pub(super) fn read(
     }
     let in_body = one(in_body.ok_or(Fault::Count("body"))?, "body")?;
     let in_button = one(in_button.ok_or_else(|| Fault::Missing("button".into()))?, "button")?;
+    the_code(in_body, in_button)
+}
+
+/// Text and button carry the same code.
+pub(super) fn the_code(in_body: &str, in_button: &str) -> Result<String, Fault> {
     if in_body.chars().count() > LONGEST_CODE || in_button.chars().count() > LONGEST_CODE {
         return Err(Fault::TooLong);
     }
     if in_body != in_button {
         return Err(Fault::Disagree);
     }
-    Ok(Template { name: full_name, code: in_body.to_owned() })
+    Ok(in_body.to_owned())
+}
+
+/// The only entry of the list at `key`.
+pub(super) fn only<'v>(object: &'v Map<String, Value>, key: &str) -> Result<&'v Value, Fault> {
+    let list = object.get(key).ok_or_else(|| Fault::Missing(key.into()))?;
+    match list.as_array().map(Vec::as_slice) {
+        Some([only]) => Ok(only),
+        _ => Err(Fault::Wrong(key.into())),
+    }
+}
+
+/// The object at `key`, with none but known keys.
+pub(super) fn child<'v>(
+    object_with_it: &'v Map<String, Value>,
+    key: &str,
+    known: &[&str],
+) -> Result<&'v Map<String, Value>, Fault> {
+    let value = object_with_it.get(key).ok_or_else(|| Fault::Missing(key.into()))?;
+    object(value, key, known)
+}
+
+/// `name/language`, when there is such a template.
+pub(super) fn existing_name(name: &str, language: &str, existing: &[String]) -> Result<String, Fault> {
+    let full_name = format!("{name}/{language}");
+    if existing.is_empty() || existing.contains(&full_name) { Ok(full_name) } else { Err(Fault::NoTemplate(full_name)) }
 }
 
 fn parameters(component: &Map<String, Value>) -> Result<Vec<&str>, Fault> {
