@@ -17,13 +17,16 @@ use crate::domain::texts::Texts;
 use crate::providers::Template;
 use crate::providers::client::ClientSettings;
 use crate::providers::cliqtel::{CliqtelSender, CliqtelSmsConfig, CliqtelWhatsappConfig};
+use crate::providers::infobip::{InfobipProof, InfobipSmsConfig, InfobipWhatsappConfig};
 use crate::providers::meta::MetaConfig;
+use crate::providers::sleekflow::{ChannelType, SleekflowConfig};
 use crate::providers::templates::{AccountTemplate, Templates};
 use crate::providers::ycloud::{DEFAULT_TOLERANCE_S, YcloudSmsConfig, YcloudWhatsappConfig};
 use crate::simulator as sim;
 
 /// Accounts of the simulator, by the names under which it has them.
-pub const ACCOUNTS: [&str; 5] = ["meta-main", "ycloud-wa", "ycloud-sms", "cliqtel-wa", "cliqtel-sms"];
+pub const ACCOUNTS: [&str; 8] =
+    ["meta-main", "ycloud-wa", "ycloud-sms", "cliqtel-wa", "cliqtel-sms", "infobip-wa", "infobip-sms", "sleekflow-wa"];
 
 /// The route unless a test wants another: Meta's WhatsApp, then YCloud's SMS.
 pub const STEPS: [&str; 2] = ["meta-main", "ycloud-sms"];
@@ -111,6 +114,49 @@ pub fn settings(data_dir: &Path, listen: SocketAddr, simulator_url: &str, replac
                     api_key: secret(sim::CLIQTEL_KEY),
                     sender: CliqtelSender::NumberId(sim::CLIQTEL_FROM_NUMBER_ID),
                     callback_secret: secret("sim-cliqtel-callback-secret"),
+                }),
+            ),
+        ),
+        (
+            "infobip-wa".to_owned(),
+            account(
+                Channel::Whatsapp,
+                ProviderSettings::InfobipWhatsapp(InfobipWhatsappConfig {
+                    base_url: format!("{url}/infobip"),
+                    api_key: secret(sim::INFOBIP_KEY),
+                    from: sim::SENDER.to_owned(),
+                    // Each message names its address.
+                    proof: InfobipProof {
+                        token: Some(secret("sim-infobip-callback-token")),
+                        ..InfobipProof::default()
+                    },
+                }),
+            ),
+        ),
+        (
+            "infobip-sms".to_owned(),
+            account(
+                Channel::Sms,
+                ProviderSettings::InfobipSms(InfobipSmsConfig {
+                    base_url: format!("{url}/infobip"),
+                    api_key: secret(sim::INFOBIP_KEY),
+                    sender: "Example".to_owned(),
+                    // As a subscription would.
+                    proof: InfobipProof { basic: Some(secret(sim::INFOBIP_BASIC)), ..InfobipProof::default() },
+                }),
+            ),
+        ),
+        (
+            "sleekflow-wa".to_owned(),
+            account(
+                Channel::Whatsapp,
+                ProviderSettings::Sleekflow(SleekflowConfig {
+                    base_url: format!("{url}/sleekflow"),
+                    api_key: secret(sim::SLEEKFLOW_KEY),
+                    channel_type: ChannelType::CloudApi,
+                    from: sim::SENDER.to_owned(),
+                    template_namespace: String::new(),
+                    hook_secrets: vec![secret("sim-sleekflow-hook-secret")],
                 }),
             ),
         ),

@@ -1,5 +1,8 @@
 //! The settings that only one provider has.
 
+mod infobip;
+mod sleekflow;
+
 use std::time::Duration;
 
 use crate::config::accounts::ProviderSettings;
@@ -19,10 +22,18 @@ pub(super) enum ProviderName {
     Meta,
     Ycloud,
     Cliqtel,
+    Infobip,
+    Sleekflow,
 }
 
 words! {
-    ProviderName { Meta = "meta", Ycloud = "ycloud", Cliqtel = "cliqtel" }
+    ProviderName {
+        Meta = "meta",
+        Ycloud = "ycloud",
+        Cliqtel = "cliqtel",
+        Infobip = "infobip",
+        Sleekflow = "sleekflow",
+    }
 }
 
 /// The Graph API's version for which the adapter is written.
@@ -34,12 +45,23 @@ const MIN_TOKEN_BYTES: usize = 16;
 const SECRET: &str = "must be the secret, env:NAME or file:/path";
 
 impl ProviderName {
-    /// Messages a second and calls at the same time. Sources: Meta, "Throughput"; YCloud, "Rate limits"; Cliqtel, API
-    /// reference (60 requests a minute).
+    /// What follows "is sms, which", for those whose accounts have one channel.
+    pub fn why_no_sms(self) -> Option<&'static str> {
+        match self {
+            Self::Meta => Some("Meta does not have"),
+            Self::Sleekflow => Some("otpost does not send through SleekFlow"),
+            Self::Ycloud | Self::Cliqtel | Self::Infobip => None,
+        }
+    }
+
+    /// Messages a second and calls at the same time. Sources: Meta, "Throughput", which holds for every WhatsApp number;
+    /// YCloud, "Rate limits"; Cliqtel, API reference (60 requests a minute). Infobip has no limit for sending ("Rate
+    /// limits and throttling"), so its networks' 429 set it; SleekFlow's depends on the plan and is not published.
     pub fn limits(self, channel: Channel) -> (f64, u32) {
         match (self, channel) {
-            (Self::Meta, _) | (Self::Ycloud, Channel::Whatsapp) => (80.0, 64),
-            (Self::Ycloud, Channel::Sms) => (200.0, 64),
+            (Self::Meta, _) | (Self::Ycloud | Self::Infobip, Channel::Whatsapp) => (80.0, 64),
+            (Self::Ycloud | Self::Infobip, Channel::Sms) => (200.0, 64),
+            (Self::Sleekflow, _) => (5.0, 8),
             (Self::Cliqtel, _) => (1.0, 4),
         }
     }
@@ -53,6 +75,9 @@ pub(super) fn read(section: &Section<'_>, name: ProviderName, channel: Channel) 
         (ProviderName::Ycloud, Channel::Sms) => ycloud_sms(section).map(ProviderSettings::YcloudSms),
         (ProviderName::Cliqtel, Channel::Whatsapp) => cliqtel_whatsapp(section).map(ProviderSettings::CliqtelWhatsapp),
         (ProviderName::Cliqtel, Channel::Sms) => cliqtel_sms(section).map(ProviderSettings::CliqtelSms),
+        (ProviderName::Infobip, Channel::Whatsapp) => infobip::whatsapp(section).map(ProviderSettings::InfobipWhatsapp),
+        (ProviderName::Infobip, Channel::Sms) => infobip::sms(section).map(ProviderSettings::InfobipSms),
+        (ProviderName::Sleekflow, _) => sleekflow::read(section).map(ProviderSettings::Sleekflow),
     }
 }
 
@@ -87,9 +112,7 @@ fn is_version(text: &str) -> bool {
 fn ycloud_whatsapp(section: &Section<'_>) -> Option<YcloudWhatsappConfig> {
     let base_url = base_url(section, ycloud::DEFAULT_BASE_URL);
     let api_key = secret(section, "api_key");
-    let allowed = "must be the sender's number with + and calling code";
-    let from = section.parsed("from", allowed, |text| Phone::parse(text).ok().map(|_| text.to_owned()));
-    let from = section.required("from", from, allowed);
+    let from = from_number(section);
     let webhook_secrets = secrets(section, "webhook_secret", "webhook_secret_previous");
     let tolerance_s = tolerance_s(section, "signature_tolerance_s").unwrap_or(ycloud::DEFAULT_TOLERANCE_S);
     Some(YcloudWhatsappConfig {
@@ -150,14 +173,9 @@ fn cliqtel_sms(section: &Section<'_>) -> Option<CliqtelSmsConfig> {
 
 /// A signature that they do not document yet, for the day on which they do.
 fn signature(section: Section<'_>) -> Option<HmacCheck> {
-    let allowed = "must be the name of a header";
-    let is_header = |s: &str| {
-        let fits = !s.is_empty() && s.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_');
-        fits.then(|| s.to_owned())
-    };
-    let header = section.required("header", section.parsed("header", allowed, is_header), allowed);
+    let header = section.required("header", header_name(&section, "header"), HEADER);
     let prefix = section.text("prefix").unwrap_or_default();
-    let timestamp_header = section.parsed("timestamp_header", allowed, is_header);
+    let timestamp_header = header_name(&section, "timestamp_header");
     let tolerance_s = tolerance_s(&section, "tolerance_s").unwrap_or(300);
     let secrets = secrets(&section, "secret", "secret_previous");
     section.finish();
@@ -168,9 +186,26 @@ fn signature(section: Section<'_>) -> Option<HmacCheck> {
     Some(HmacCheck { header: header?, prefix, scheme, secrets: secrets? })
 }
 
+const HEADER: &str = "must be the name of a header";
+
+fn header_name(section: &Section<'_>, key: &str) -> Option<String> {
+    section.parsed(key, HEADER, |s| {
+        let fits = !s.is_empty() && s.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_');
+        fits.then(|| s.to_owned())
+    })
+}
+
+const ADDRESS: &str = "must begin with https://, or with http:// on this machine, without a query or a password";
+
 fn base_url(section: &Section<'_>, default: &str) -> String {
-    let allowed = "must begin with https://, or with http:// on this machine, without a query or a password";
-    section.parsed("base_url", allowed, address::provider).unwrap_or_else(|| default.to_owned())
+    section.parsed("base_url", ADDRESS, address::provider).unwrap_or_else(|| default.to_owned())
+}
+
+/// For WhatsApp, where the sender is always a number.
+fn from_number(section: &Section<'_>) -> Option<String> {
+    let allowed = "must be the sender's number with + and calling code";
+    let from = section.parsed("from", allowed, |text| Phone::parse(text).ok().map(|_| text.to_owned()));
+    section.required("from", from, allowed)
 }
 
 fn sender(text: &str) -> Option<String> {

@@ -12,7 +12,9 @@ use crate::domain::language::Language;
 use crate::domain::price::Price;
 use crate::domain::words::words;
 use crate::providers::cliqtel::{CliqtelSms, CliqtelSmsConfig, CliqtelWhatsapp, CliqtelWhatsappConfig};
+use crate::providers::infobip::{InfobipSms, InfobipSmsConfig, InfobipWhatsapp, InfobipWhatsappConfig};
 use crate::providers::meta::{Meta, MetaConfig};
+use crate::providers::sleekflow::{Sleekflow, SleekflowConfig};
 use crate::providers::templates::Templates;
 use crate::providers::ycloud::{YcloudSms, YcloudSmsConfig, YcloudWhatsapp, YcloudWhatsappConfig};
 use crate::providers::{Provider, Template};
@@ -53,6 +55,9 @@ pub enum ProviderSettings {
     YcloudSms(YcloudSmsConfig),
     CliqtelWhatsapp(CliqtelWhatsappConfig),
     CliqtelSms(CliqtelSmsConfig),
+    InfobipWhatsapp(InfobipWhatsappConfig),
+    InfobipSms(InfobipSmsConfig),
+    Sleekflow(SleekflowConfig),
 }
 
 impl ProviderSettings {
@@ -63,6 +68,9 @@ impl ProviderSettings {
             Self::YcloudSms(config) => Box::new(YcloudSms::new(config)),
             Self::CliqtelWhatsapp(config) => Box::new(CliqtelWhatsapp::new(config)),
             Self::CliqtelSms(config) => Box::new(CliqtelSms::new(config)),
+            Self::InfobipWhatsapp(config) => Box::new(InfobipWhatsapp::new(config)),
+            Self::InfobipSms(config) => Box::new(InfobipSms::new(config)),
+            Self::Sleekflow(config) => Box::new(Sleekflow::new(config)),
         }
     }
 
@@ -72,6 +80,8 @@ impl ProviderSettings {
             Self::Meta(_) => "meta",
             Self::YcloudWhatsapp(_) | Self::YcloudSms(_) => "ycloud",
             Self::CliqtelWhatsapp(_) | Self::CliqtelSms(_) => "cliqtel",
+            Self::InfobipWhatsapp(_) | Self::InfobipSms(_) => "infobip",
+            Self::Sleekflow(_) => "sleekflow",
         }
     }
 
@@ -83,6 +93,9 @@ impl ProviderSettings {
             Self::YcloudSms(c) => &c.base_url,
             Self::CliqtelWhatsapp(c) => &c.base_url,
             Self::CliqtelSms(c) => &c.base_url,
+            Self::InfobipWhatsapp(c) => &c.base_url,
+            Self::InfobipSms(c) => &c.base_url,
+            Self::Sleekflow(c) => &c.base_url,
         }
     }
 }
@@ -111,7 +124,7 @@ pub(super) fn read(section: &Section<'_>, default_language: &Language) -> BTreeM
 
 impl AccountSettings {
     fn read(section: Section<'_>, default_language: &Language) -> Option<Self> {
-        let allowed = "must be \"meta\" or \"ycloud\" or \"cliqtel\"";
+        let allowed = "must be \"meta\" or \"ycloud\" or \"cliqtel\" or \"infobip\" or \"sleekflow\"";
         let name = section.required("provider", section.word("provider", ProviderName::ALL), allowed);
         let allowed = "must be \"whatsapp\" or \"sms\"";
         let channel = section.required("channel", section.word("channel", Channel::ALL), allowed);
@@ -120,8 +133,8 @@ impl AccountSettings {
             section.give_up();
             return None;
         };
-        if name == ProviderName::Meta && channel == Channel::Sms {
-            section.complain("channel", "is \"sms\", which Meta does not have", "must be \"whatsapp\"");
+        if let (Some(why), Channel::Sms) = (name.why_no_sms(), channel) {
+            section.complain("channel", format!("is \"sms\", which {why}"), "must be \"whatsapp\"");
             section.give_up();
             return None;
         }

@@ -94,11 +94,21 @@ fn what_the_example_comments_out_are_the_defaults() {
         ("CLIQTEL_CALLBACK_SECRET", "cliqtel-callback-secret"),
         ("CLIQTEL_SIGNATURE_SECRET", "x"),
         ("CLIQTEL_SIGNATURE_SECRET_PREVIOUS", "x"),
+        ("INFOBIP_API_KEY", "x"),
+        ("INFOBIP_CALLBACK_TOKEN", "infobip-callback-token"),
+        ("INFOBIP_HOOK_PASSWORD", "infobip-hook-password"),
+        ("INFOBIP_HOOK_SECRET", "infobip-hook-secret"),
+        ("INFOBIP_HOOK_SECRET_PREVIOUS", "x"),
+        ("INFOBIP_HMAC_SECRET", "x"),
+        ("INFOBIP_HMAC_SECRET_PREVIOUS", "x"),
+        ("SLEEKFLOW_API_KEY", "x"),
+        ("SLEEKFLOW_HOOK_SECRET", "sleekflow-hook-secret"),
+        ("SLEEKFLOW_HOOK_SECRET_PREVIOUS", "x"),
     ];
     let full = ok(&full, &[&REFERENCES[..], &more].concat());
     let plain = example_with(&[]).unwrap();
-    assert_eq!(full.accounts.len(), 5);
     assert_eq!((full.routes.len(), full.pools.len(), full.prices[0].list.countries.len()), (1, 1, 2));
+    assert_eq!(full.accounts.len(), 8);
     assert_eq!(full.purposes, plain.purposes);
     // Brand and autofill are examples, and Japanese comes on top.
     let english = |s: &Settings| s.text.render(s.text.choose("en", ""), None, &Code::made_up(6), 300).to_string();

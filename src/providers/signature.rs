@@ -32,7 +32,7 @@ pub enum Scheme {
 }
 
 /// A header that carries a secret of ours as it stands. It proves who sent the callback, and nothing about its content.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct FixedHeader {
     /// In any case. It must come exactly once.
     pub name: String,

@@ -8,8 +8,8 @@ use serde_json::{Value, json};
 
 use crate::helpers::app::{TestApp, start, with_app, with_settings};
 
-const WHATSAPP: [&str; 3] = ["meta-main", "ycloud-wa", "cliqtel-wa"];
-const SMS: [&str; 2] = ["ycloud-sms", "cliqtel-sms"];
+const WHATSAPP: [&str; 4] = ["meta-main", "ycloud-wa", "cliqtel-wa", "infobip-wa"];
+const SMS: [&str; 3] = ["ycloud-sms", "cliqtel-sms", "infobip-sms"];
 
 /// What must have become of one message.
 #[derive(Debug)]
@@ -244,6 +244,50 @@ async fn every_fate_ends_as_it_should_through_cliqtel_and_cliqtel() {
 }
 
 #[tokio::test]
+async fn every_fate_ends_as_it_should_through_infobip_and_infobip() {
+    all_fates(WHATSAPP[3], SMS[2]).await;
+}
+
+/// SleekFlow calls nobody back: whatever became of a WhatsApp that was taken, its SMS goes at the deadline.
+#[tokio::test]
+async fn a_whatsapp_of_which_nothing_is_heard_gets_one_sms_at_the_deadline() {
+    with_settings(route(&["sleekflow-wa", "infobip-sms"]), async |app| {
+        let mut ids = Vec::new();
+        for (to, on_whatsapp) in [("+628123450001", 1), ("+628123450002", 0), ("+628123450003", 0)] {
+            ids.push((app.send(to).await, to, on_whatsapp));
+        }
+        let limited = app.send("+628123450010").await;
+        app.pass(Duration::from_millis(14_999)).await;
+        for (id, _, _) in &ids {
+            let message = app.message(id).await;
+            let attempts = message["attempts"].as_array().unwrap();
+            assert_eq!((attempts.len(), &attempts[0]["state"]), (1, &json!("accepted")), "{message:#}");
+        }
+        app.pass(Duration::from_secs(10)).await;
+        for (id, to, on_whatsapp) in &ids {
+            let message = app.message(id).await;
+            let (first, second) = (&message["attempts"][0], &message["attempts"][1]);
+            assert_eq!(time(&first["replace_at"]), start() + TimeDelta::seconds(15), "{message:#}");
+            assert_eq!((&first["timer"], &second["reason"]), (&json!("fired"), &json!("silent")), "{message:#}");
+            assert_eq!(
+                (&message["state"], &second["state"]),
+                (&json!("delivered"), &json!("delivered")),
+                "{message:#}"
+            );
+            assert_eq!(receipts_of(app, id, 1).await, []);
+            let phone = app.sim.phone(to);
+            assert_eq!((phone.received.whatsapp, phone.received.sms), (*on_whatsapp, 1), "{to}");
+        }
+        // What it refuses is known at once.
+        let message = app.message(&limited).await;
+        assert_eq!(message["attempts"][0]["error_code"], "http_429", "{message:#}");
+        assert_eq!(message["attempts"][1]["reason"], "failed", "{message:#}");
+        assert!(app.sim.refusals().is_empty(), "{:?}", app.sim.refusals());
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn a_silent_whatsapp_gets_one_sms_at_the_deadline_and_not_before() {
     with_app(async |app| {
         let id = app.send("+628123450003").await;
@@ -300,6 +344,36 @@ async fn an_sms_first_route_has_whatsapp_behind_it() {
         let message = app.message(&well).await;
         assert_eq!(message["attempts"].as_array().unwrap().len(), 1, "{message:#}");
         assert_eq!(message["attempts"][0]["timer"], "disarmed");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn an_sms_of_infobip_s_is_a_first_step_as_well() {
+    with_settings(route(&["infobip-sms", "infobip-wa"]), async |app| {
+        let failing = json!({ "sms": "failed", "whatsapp": "delivered" });
+        app.sim.set_fate("+628123452222", serde_json::from_value(failing).unwrap());
+        let rejected = json!({ "sms": "rejected", "whatsapp": "delivered" });
+        app.sim.set_fate("+628123453333", serde_json::from_value(rejected).unwrap());
+        let failing = app.send("+628123452222").await;
+        let rejected = app.send("+628123453333").await;
+        let well = app.send("+628123450001").await;
+        app.pass(Duration::from_secs(20)).await;
+        for (id, code, send_state) in [(&failing, "27", "accepted"), (&rejected, "s52", "rejected")] {
+            let message = app.message(id).await;
+            let (first, second) = (&message["attempts"][0], &message["attempts"][1]);
+            assert_eq!(
+                (&message["state"], &message["channel"]),
+                (&json!("delivered"), &json!("whatsapp")),
+                "{message:#}"
+            );
+            assert_eq!((&first["error_code"], &first["send_state"]), (&json!(code), &json!(send_state)), "{message:#}");
+            assert_eq!((&first["error_class"], &second["reason"]), (&json!("recipient_unreachable"), &json!("failed")));
+        }
+        let message = app.message(&well).await;
+        assert_eq!(message["attempts"].as_array().unwrap().len(), 1, "{message:#}");
+        assert_eq!((&message["state"], &message["attempts"][0]["timer"]), (&json!("delivered"), &json!("disarmed")));
+        assert_eq!(app.sim.phone("+628123453333").received.sms, 0);
     })
     .await;
 }

@@ -99,7 +99,7 @@ pub(super) const ROWS: &[Row] = &[
         &["OTPOST_ACCOUNTS__A__FOO=1"],
         &[
             r#"otpost.toml:3: accounts.a.channel: is missing; must be "whatsapp" or "sms""#,
-            r#"otpost.toml:4: accounts.a.provider: is "twilio"; must be "meta" or "ycloud" or "cliqtel""#,
+            r#"otpost.toml:4: accounts.a.provider: is "twilio"; must be "meta" or "ycloud" or "cliqtel" or "infobip" or "sleekflow""#,
         ],
     ),
     (
@@ -129,5 +129,60 @@ pub(super) const ROWS: &[Row] = &[
             "otpost.toml:11: accounts.a.signature.secret: is missing; must be the secret, env:NAME or file:/path",
             r#"otpost.toml:12: accounts.a.signature.header: is "X Y"; must be the name of a header"#,
         ],
+    ),
+    (
+        "[route]\nsteps = ['a']\n[accounts.a]\nprovider = 'infobip'\nchannel = 'sms'",
+        &[],
+        &[
+            "otpost.toml:3: accounts.a.base_url: is missing; must begin with https://, or with http:// on this machine, without a query or a password",
+            "otpost.toml:3: accounts.a.api_key: is missing; must be the secret, env:NAME or file:/path",
+            "otpost.toml:3: accounts.a.sender: is missing; must be 1 to 20 characters",
+            "otpost.toml:3: accounts.a.callback_token: is missing; must be at least 16 characters that nobody can guess, or give [basic], [header] or [signature]",
+        ],
+    ),
+    (
+        "[route]\nsteps = ['a']\n[accounts.a]\nprovider = 'infobip'\nchannel = 'whatsapp'\nbase_url = 'xxxxx.api.infobip.com'\napi_key = 's3cret'\nfrom = '0171'\ncallback_token = 's3cret'\ntemplate = 't'\nlanguage = 'id'\n[accounts.a.basic]\nuser = 'a:b'\n[accounts.a.header]\nname = 'X Y'\nsecret = 's3cret'\n[accounts.a.signature]\nalgorithm = 'md5'\nencoding = 'base32'",
+        &[],
+        &[
+            r#"otpost.toml:6: accounts.a.base_url: is "xxxxx.api.infobip.com"; must begin with https://, or with http:// on this machine, without a query or a password"#,
+            r#"otpost.toml:8: accounts.a.from: is "0171"; must be the sender's number with + and calling code"#,
+            "otpost.toml:9: accounts.a.callback_token: has 6 characters; must be at least 16 characters that nobody can guess",
+            "otpost.toml:12: accounts.a.basic.password: is missing; must be the secret, env:NAME or file:/path",
+            r#"otpost.toml:13: accounts.a.basic.user: is "a:b"; must be the user, without a colon"#,
+            r#"otpost.toml:15: accounts.a.header.name: is "X Y"; must be the name of a header"#,
+            "otpost.toml:16: accounts.a.header.secret: has 6 characters; must be at least 16 characters that nobody can guess",
+            "otpost.toml:17: accounts.a.signature.header: is missing; must be the name of a header",
+            "otpost.toml:17: accounts.a.signature.secret: is missing; must be the secret, env:NAME or file:/path",
+            r#"otpost.toml:18: accounts.a.signature.algorithm: is "md5"; must be "sha256" or "sha512""#,
+            r#"otpost.toml:19: accounts.a.signature.encoding: is "base32"; must be "hex" or "base64""#,
+        ],
+    ),
+    (
+        "[route]\nsteps = ['a']\n[accounts.a]\nprovider = 'sleekflow'\nchannel = 'sms'",
+        &[],
+        &[
+            r#"otpost.toml:5: accounts.a.channel: is "sms", which otpost does not send through SleekFlow; must be "whatsapp""#,
+        ],
+    ),
+    (
+        "[route]\nsteps = ['a']\n[accounts.a]\nprovider = 'sleekflow'\nchannel = 'whatsapp'\nfrom = '+447400123456'\napi_key = 's3cret'\nchannel_type = 'whatsapp360dialog'\nhook_secret = 's3cret'\ntemplate = 't'\nlanguage = 'id'",
+        &[],
+        &[
+            "otpost.toml:3: accounts.a.template_namespace: is missing; must be the template's namespace as 360dialog shows it: letters, digits, _ and -",
+            "otpost.toml:9: accounts.a.hook_secret: has 6 characters; must be at least 16 characters that nobody can guess",
+        ],
+    ),
+    (
+        "[route]\nsteps = ['a']\n[accounts.a]\nprovider = 'sleekflow'\nchannel = 'whatsapp'\nfrom = '+447400123456'\napi_key = 's3cret'\nchannel_type = 'whatsappcloudapi'\ntemplate_namespace = 'ns'\nhook_secret_previous = 's3cret'\ntemplate = 't'\nlanguage = 'id'",
+        &[],
+        &[
+            "otpost.toml:3: accounts.a.hook_secret: is missing; must be the secret, env:NAME or file:/path",
+            "otpost.toml:9: accounts.a.template_namespace: is given for the Cloud API, which has none; leave it out",
+        ],
+    ),
+    (
+        "[route]\nsteps = ['a']\n[accounts.a]\nprovider = 'sleekflow'\nchannel = 'whatsapp'\nfrom = '+447400123456'\napi_key = 's3cret'\nchannel_type = 'sms'\ntemplate_namespace = 'ns'\ntemplate = 't'\nlanguage = 'id'",
+        &[],
+        &[r#"otpost.toml:8: accounts.a.channel_type: is "sms"; must be "whatsappcloudapi" or "whatsapp360dialog""#],
     ),
 ];

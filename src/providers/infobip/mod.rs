@@ -24,7 +24,7 @@ use crate::providers::{
     Unreadable, Unverified, Verified, query,
 };
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct InfobipWhatsappConfig {
     /// Each account has its own, without a slash at its end: `https://xxxxx.api.infobip.com`.
     pub base_url: String,
@@ -34,7 +34,7 @@ pub struct InfobipWhatsappConfig {
     pub proof: InfobipProof,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct InfobipSmsConfig {
     /// Each account has its own, without a slash at its end: `https://xxxxx.api.infobip.com`.
     pub base_url: String,

@@ -15,7 +15,7 @@ use crate::providers::signature::{FixedHeader, header, is_mac, is_token};
 use crate::providers::{Callback, Unverified, Verified, query};
 
 /// All that is set has to be right. With nothing set, no callback is believed.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct InfobipProof {
     /// `token` in the query of the callback address.
     pub token: Option<Secret>,
@@ -26,7 +26,7 @@ pub struct InfobipProof {
 }
 
 /// A header that carries the HMAC over the body's raw bytes.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct BodySignature {
     /// In any case. It must come exactly once.
     pub header: String,

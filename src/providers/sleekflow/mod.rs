@@ -31,7 +31,7 @@ pub const DEFAULT_BASE_URL: &str = "https://api.sleekflow.io";
 /// The header that the operator's flow adds to each post.
 pub const HOOK_HEADER: &str = "X-Otp-Hook-Secret";
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct SleekflowConfig {
     /// [`DEFAULT_BASE_URL`], without a slash at its end.
     pub base_url: String,
