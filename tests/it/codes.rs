@@ -111,7 +111,13 @@ fn no_code_and_no_whole_number_is_stored_or_logged() {
 async fn paths_of_a_code_in_a_process_of_its_own() {
     let log = Log::start();
     let mut codes: Vec<String> = GIVEN.iter().map(|c| (*c).to_owned()).collect();
-    for (whatsapp, sms) in [("meta-main", "ycloud-sms"), ("ycloud-wa", "cliqtel-sms"), ("cliqtel-wa", "ycloud-sms")] {
+    for (whatsapp, sms) in [
+        ("meta-main", "ycloud-sms"),
+        ("ycloud-wa", "cliqtel-sms"),
+        ("cliqtel-wa", "ycloud-sms"),
+        ("infobip-wa", "infobip-sms"),
+        ("sleekflow-wa", "infobip-sms"),
+    ] {
         let steps = move |settings: &mut otpost::config::Settings| {
             settings.route.way.steps = vec![whatsapp.to_owned(), sms.to_owned()];
         };
@@ -198,6 +204,11 @@ async fn every_path(app: &TestApp, log: &Log, codes: &mut Vec<String>) {
             json!({ "type": "sms.message.updated", "sms": { "id": "x-1", "status": "delivered", "text": text, "to": number } }),
         ),
         ("cliqtel-wa", json!({ "data": { "status": { "text": text, "to": number } } })),
+        ("infobip-wa", json!({ "results": [{ "message": { "text": text }, "to": number }, text] })),
+        ("infobip-sms", json!({ "results": [{ "messageId": text, "status": { "groupId": text }, "to": number }] })),
+        ("sleekflow-wa", json!({ "message_id": 7, "status": text, "to": number })),
+        ("sleekflow-wa", json!({ "message_id": 7, "message": { "message_content": text }, "to": number })),
+        ("sleekflow-wa", json!({ "message_id": 7, "status": "Failed", "error_code": "x", "error_message": text })),
         ("meta-main", json!({ "entry": [{ "text": text, "to": number }] })),
         ("meta-main", json!(format!("{text} {number}"))),
     ] {
@@ -206,7 +217,7 @@ async fn every_path(app: &TestApp, log: &Log, codes: &mut Vec<String>) {
     let unsigned = app.http.post(format!("{}/webhooks/meta-main", app.url)).body(format!("{text} {number}"));
     assert_eq!(unsigned.send().await.unwrap().status(), 401);
     // An outage, and answers that nobody understands.
-    for account in ["meta-main", "ycloud-wa", "cliqtel-wa"] {
+    for account in ["meta-main", "ycloud-wa", "cliqtel-wa", "infobip-wa", "sleekflow-wa"] {
         app.sim.set_mode(account, Mode::Refuse).unwrap();
     }
     let (_, answer) = app.post("/v1/messages", json!({ "to": "+628123490003", "code": GIVEN[0] })).await;

@@ -13,6 +13,7 @@ mod model;
 mod orphans;
 mod polling;
 mod postgres;
+mod proofs;
 mod races;
 mod routes;
 mod scenarios;

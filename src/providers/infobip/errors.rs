@@ -4,11 +4,10 @@
 use crate::domain::receipt::ErrorClass::{ConfigError, Expired, RateLimited, RecipientUnreachable, Retryable};
 use crate::domain::receipt::{ErrorClass, Failure};
 use crate::providers::infobip::wire::{Error, Status};
-use crate::providers::json::Scalar;
 use crate::providers::replies::Pause;
 
 /// `REJECTED`, without a reason of its own: the error says more.
-const JUST_REJECTED: &str = "99";
+const JUST_REJECTED: u32 = 99;
 
 /// The number itself is wrong: a prefix that is missing, an address that cannot be one.
 const NUMBER_IS_BAD: [&str; 2] = ["s8", "351"];
@@ -17,24 +16,18 @@ const NUMBER_IS_BAD: [&str; 2] = ["s8", "351"];
 ///
 /// Undeliverable and expired messages are told apart by their error; of a rejected one the status says the most.
 pub fn failure(status: &Status, error: Option<Error>) -> Failure {
-    let Scalar(status_id) = &status.id;
-    let error = error.filter(|error| error.id.0 != "0" && !error.id.0.is_empty());
-    let error_id = error.as_ref().map(|error| error.id.0.as_str());
-    let by_status = of_status(status_id).map(|class| (format!("s{status_id}"), class));
-    let by_error = error_id.and_then(|id| Some((id.to_owned(), of_error(id)?)));
-    let known = match status.group_id.0.as_str() {
-        "5" if status_id != JUST_REJECTED => by_status.or(by_error),
+    let error = error.filter(|error| error.id != 0);
+    let status_code = format!("s{}", status.id);
+    let most_exact = error.as_ref().map_or_else(|| status_code.clone(), |error| error.id.to_string());
+    let by_status = of_status(status.id).map(|class| (status_code, class));
+    let by_error = error.as_ref().and_then(|error| Some((error.id.to_string(), of_error(error.id)?)));
+    let known = match status.group_id {
+        5 if status.id != JUST_REJECTED => by_status.or(by_error),
         // Its life ended, whatever kept it from the phone. Blocked as fraud is in this group, too.
-        "4" => match by_status {
-            Some((_, ConfigError)) => by_status,
-            _ => Some((error_id.map_or_else(|| format!("s{status_id}"), str::to_owned), Expired)),
-        },
+        4 => by_status.filter(|(_, class)| *class == ConfigError).or_else(|| Some((most_exact.clone(), Expired))),
         _ => by_error.or(by_status),
     };
-    let (code, class) = known.unwrap_or_else(|| {
-        let code = error_id.map_or_else(|| format!("s{status_id}"), str::to_owned);
-        (code, unlisted(status, error.as_ref()))
-    });
+    let (code, class) = known.unwrap_or_else(|| (most_exact, unlisted(status, error.as_ref())));
     let number_is_bad = NUMBER_IS_BAD.contains(&code.as_str());
     let failure = Failure::new(code, class);
     if number_is_bad { failure.number_is_bad() } else { failure }
@@ -42,9 +35,9 @@ pub fn failure(status: &Status, error: Option<Error>) -> Failure {
 
 /// Neither number is in the tables.
 fn unlisted(status: &Status, error: Option<&Error>) -> ErrorClass {
-    match (status.group_id.0.as_str(), error.and_then(|error| error.permanent)) {
+    match (status.group_id, error.and_then(|error| error.permanent)) {
         (_, Some(false)) => Retryable,
-        ("2", _) => RecipientUnreachable,
+        (2, _) => RecipientUnreachable,
         _ => ConfigError,
     }
 }
@@ -55,8 +48,8 @@ pub fn pause(code: &str) -> Pause {
     if code == "s20" { Pause::TooLong } else { Pause::NONE }
 }
 
-fn of_status(id: &str) -> Option<ErrorClass> {
-    Some(match id.parse::<u32>().ok()? {
+fn of_status(id: u32) -> Option<ErrorClass> {
+    Some(match id {
         8 | 10 | 14 | 18 | 52 => RecipientUnreachable,
         21 => Retryable,
         20 => RateLimited,
@@ -69,8 +62,8 @@ fn of_status(id: &str) -> Option<ErrorClass> {
     })
 }
 
-fn of_error(id: &str) -> Option<ErrorClass> {
-    Some(match id.parse::<u32>().ok()? {
+fn of_error(id: u32) -> Option<ErrorClass> {
+    Some(match id {
         // WhatsApp: no such user, blocked, an app or a device that cannot take it, caps and opt-outs.
         7002 | 7003 | 7020 | 7025 | 7029 | 7030 | 7032 | 7033 | 7102 | 7201 => RecipientUnreachable,
         7012 | 7050 | 7051 | 7082 => Retryable,

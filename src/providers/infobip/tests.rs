@@ -222,7 +222,7 @@ fn what_says_the_most_decides_the_class() {
         (r#"{"groupId":4,"id":15}"#, r#"{"id":27}"#, "27", ErrorClass::Expired),
         (r#"{"groupId":4,"id":15}"#, "null", "s15", ErrorClass::Expired),
         (r#"{"groupId":4,"id":87}"#, r#"{"id":4098}"#, "s87", ErrorClass::ConfigError),
-        (r#"{"groupId":"5"}"#, "null", "s", ErrorClass::ConfigError),
+        (r#"{"groupId":"5"}"#, r#"{"id":"EC_TEXT"}"#, "s0", ErrorClass::ConfigError),
     ] {
         let failure = reported(status, error).failure.unwrap();
         assert_eq!(failure, Failure::new(code, class), "{status} {error}");
@@ -254,8 +254,13 @@ fn only_the_handset_delivers() {
 
 #[test]
 fn a_result_that_cannot_be_read_does_not_block_the_others() {
-    let aside =
-        [r#"{"messageId":"m-2"}"#, r#"{"messageId":{},"seenAt":"x"}"#, "7", r#"{"status":{"groupId":3,"id":5}}"#];
+    let aside = [
+        r#"{"messageId":"m-2"}"#,
+        r#"{"messageId":{},"seenAt":"x"}"#,
+        r#"{"messageId":"m-2","status":{"groupId":"482913 is your code","id":5}}"#,
+        "7",
+        r#"{"status":{"groupId":3,"id":5}}"#,
+    ];
     let body = format!(
         r#"{{"results":[{},{{"messageId":"m-1","seenAt":"2026-07-14T09:30:11.251+0000"}},{{"deletedAt":"x"}}]}}"#,
         aside.join(",")

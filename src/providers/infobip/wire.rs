@@ -1,6 +1,7 @@
 //! Infobip's JSON, in its own names. Source: Infobip's API description, 3.210.0.
 
-use serde::{Deserialize, Serialize};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::value::RawValue;
 
 use crate::providers::Outbound;
@@ -233,17 +234,20 @@ impl Report<'_> {
     }
 }
 
+/// Both are numbers, as text or not: whatever else stands there is no status of theirs, and nothing to be repeated.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Status {
-    pub group_id: Scalar,
-    /// Empty when it is missing.
-    #[serde(default = "no_id")]
-    pub id: Scalar,
+    #[serde(deserialize_with = "number")]
+    pub group_id: u32,
+    /// 0 when it is missing.
+    #[serde(default, deserialize_with = "number")]
+    pub id: u32,
 }
 
-fn no_id() -> Scalar {
-    Scalar(String::new())
+fn number<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u32, D::Error> {
+    let Scalar(text) = Scalar::deserialize(deserializer)?;
+    text.parse().map_err(D::Error::custom)
 }
 
 #[derive(Debug, PartialEq, Eq)]
@@ -260,15 +264,15 @@ pub enum Meaning {
 impl Status {
     /// Groups: 0 accepted, 1 pending, 2 undeliverable, 3 delivered, 4 expired, 5 rejected.
     pub fn meaning(&self) -> Meaning {
-        match (self.group_id.0.as_str(), self.id.0.as_str()) {
+        match (self.group_id, self.id) {
             // Waiting for the handset, or with the next instance.
-            ("1", "3" | "7") => Meaning::Sent,
-            ("0" | "1", _) => Meaning::Accepted,
-            ("3", "5") => Meaning::Delivered,
+            (1, 3 | 7) => Meaning::Sent,
+            (0 | 1, _) => Meaning::Accepted,
+            (3, 5) => Meaning::Delivered,
             // The operator has it. Nothing is known of the phone.
-            ("3", "2") => Meaning::Sent,
-            ("5", "23") => Meaning::Repeated,
-            ("2" | "4" | "5", _) => Meaning::Failed,
+            (3, 2) => Meaning::Sent,
+            (5, 23) => Meaning::Repeated,
+            (2 | 4 | 5, _) => Meaning::Failed,
             (group, id) => Meaning::Unknown(format!("{group}/{id}")),
         }
     }
@@ -277,7 +281,8 @@ impl Status {
 /// `id` 0: none. `permanent`: the same message would fail again.
 #[derive(Deserialize)]
 pub struct Error {
-    pub id: Scalar,
+    #[serde(deserialize_with = "number")]
+    pub id: u32,
     #[serde(default)]
     pub permanent: Option<bool>,
 }

@@ -98,19 +98,18 @@ impl Provider for Sleekflow {
     fn told(&self, about: &Question<'_>, reply: &Reply<'_>) -> Result<Receipts, Unreadable> {
         replies::answered(reply)?;
         let list: wire::List<'_> = json::read(reply.body, "answer")?;
-        let ours = |item: &&serde_json::value::RawValue| {
-            let named = serde_json::from_str::<wire::Named>(item.get());
-            named.is_ok_and(|named| named.id.0 == about.provider_message_id)
-        };
-        let Some(raw) = list.into_iter().find(ours) else {
+        let ours = |named: wire::Named| named.id.0 == about.provider_message_id;
+        let Some(raw) = list.into_iter().find(|raw| json::lenient(Some(*raw)).is_some_and(ours)) else {
             return Err(Unreadable { reason: format!("answer: not among the last {LIST_LIMIT} messages") });
         };
         let message: wire::Message<'_> = serde_json::from_str(raw.get())
             .map_err(|_| Unreadable { reason: "message: not the documented shape".to_owned() })?;
+        let status = wire::Status::read(message.status)
+            .ok_or_else(|| Unreadable { reason: "message: no status that can be read".to_owned() })?;
         let mut receipts = Receipts::default();
         let at = json::lenient::<String>(message.updated_at);
-        let heard = Heard { id: about.provider_message_id.to_owned(), code: message.code(), at };
-        heard.read(json::lenient(message.status), Some(about.attempt_id), &mut receipts);
+        let heard = Heard { id: about.provider_message_id.to_owned(), status, code: message.code(), at };
+        heard.read(Some(about.attempt_id), &mut receipts);
         Ok(receipts)
     }
 
@@ -129,7 +128,7 @@ impl Provider for Sleekflow {
         let event: wire::Event<'_> = json::read(callback.body(), "callback")?;
         let mut receipts = Receipts::default();
         let status = match (event.status, event.is_sent_from_sleekflow) {
-            (Some(raw), _) => json::lenient(Some(raw)),
+            (Some(_), _) => wire::Status::read(event.status),
             // "Outgoing message sent", of a message that came by the API.
             (None, Some(raw)) if json::lenient(Some(raw)) == Some(false) => Some(wire::Status::Sent),
             // Somebody's chat.
@@ -137,11 +136,9 @@ impl Provider for Sleekflow {
             (None, None) if event.message_id.is_none() => return Ok(receipts),
             (None, None) => None,
         };
-        let id = json::lenient::<Scalar>(event.message_id).map(|Scalar(id)| id).unwrap_or_default();
-        match json::provider_message_id(&id) {
-            Some(id) if status.is_some() => {
-                Heard { id, code: event.code(), at: None }.read(status, None, &mut receipts);
-            }
+        let id = json::lenient::<Scalar>(event.message_id).and_then(|Scalar(id)| json::provider_message_id(&id));
+        match (id, status) {
+            (Some(id), Some(status)) => Heard { id, status, code: event.code(), at: None }.read(None, &mut receipts),
             _ => receipts.put_aside("callback: no id or status that can be read", callback.body()),
         }
         Ok(receipts)
@@ -179,24 +176,24 @@ fn outcome(reply: &Reply<'_>) -> SendOutcome {
 /// What is said of one message.
 struct Heard {
     id: String,
+    status: wire::Status,
     code: Option<String>,
     at: Option<String>,
 }
 
 impl Heard {
-    fn read(self, status: Option<wire::Status>, attempt_id: Option<AttemptId>, receipts: &mut Receipts) {
-        let Some(status) = status else { return };
-        if let wire::Status::Other(word) = &status {
+    fn read(self, attempt_id: Option<AttemptId>, receipts: &mut Receipts) {
+        if let wire::Status::Other(word) = &self.status {
             return receipts.unknown_statuses.push(json::word(word));
         }
         // On its way: older news than our own answer.
-        let Some(ours) = status.ours() else { return };
+        let Some(ours) = self.status.ours() else { return };
         receipts.receipts.push(DeliveryReceipt {
             status: ours,
             attempt_id,
             provider_message_id: self.id,
             provider_at: self.at.as_deref().and_then(json::iso_instant),
-            failure: (ours == Status::Failed).then(|| errors::failure(&status, self.code)),
+            failure: (ours == Status::Failed).then(|| errors::failure(&self.status, self.code)),
         });
     }
 }

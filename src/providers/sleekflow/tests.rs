@@ -101,6 +101,7 @@ fn a_list_without_our_message_tells_nothing_about_it() {
     }
     let among = r#"[7,{"id":8,"status":"Failed"},{"id":7,"status":"Read"}]"#;
     assert_eq!(told(among).unwrap().receipts[0].status, Status::Read);
+    assert!(told(r#"[{"id":7,"status":"482913 is your code"}]"#).is_err());
     // Ours, but saying two things at once.
     assert!(told(r#"[{"id":7,"status":"Read","status":"Failed"}]"#).is_err());
     let refused = Reply { status: 429, retry_after: None, body: b"[]" };
@@ -126,6 +127,7 @@ fn posts_that_tell_no_status_of_ours_are_ignored_and_broken_ones_put_aside() {
     for body in [
         r#"{"message_id":7}"#,
         r#"{"message_id":7,"status":{}}"#,
+        r#"{"message_id":7,"status":"482913 is your code"}"#,
         r#"{"message_id":"","status":"Read"}"#,
         r#"{"status":"Read"}"#,
     ] {

@@ -151,6 +151,12 @@ pub enum Status {
 }
 
 impl Status {
+    /// An unknown one is counted and logged, so it must be nothing but a word: not the text of a message.
+    pub fn read(field: Option<&RawValue>) -> Option<Self> {
+        let is_text = |status: &Self| matches!(status, Self::Other(w) if !w.bytes().all(|b| b.is_ascii_alphabetic()));
+        lenient(field).filter(|status| !is_text(status))
+    }
+
     /// `None` when it tells nothing that our own answer did not, or nothing that we know.
     pub fn ours(&self) -> Option<receipt::Status> {
         match self {

@@ -5,6 +5,8 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
 use chrono::{DateTime, TimeDelta, Utc};
 use hmac::{Hmac, KeyInit, Mac};
 use otpost::app::{App, Loops, Means, Running};
@@ -263,6 +265,12 @@ pub fn signed(account: &str, body: &[u8], now: DateTime<Utc>) -> (String, Option
         "ycloud-wa" => ycloud(otpost::simulator::YCLOUD_WA_SECRET),
         "ycloud-sms" => ycloud(otpost::simulator::YCLOUD_SMS_SECRET),
         "cliqtel-wa" => ("?token=sim-cliqtel-callback-token".to_owned(), None),
+        "infobip-wa" => ("?token=sim-infobip-callback-token".to_owned(), None),
+        "infobip-sms" => {
+            let pair = BASE64_STANDARD.encode(otpost::simulator::INFOBIP_BASIC);
+            (String::new(), Some(("Authorization", format!("Basic {pair}"))))
+        }
+        "sleekflow-wa" => (String::new(), Some(("X-Otp-Hook-Secret", "sim-sleekflow-hook-secret".to_owned()))),
         other => panic!("who signs for {other}?"),
     }
 }
