@@ -10,7 +10,7 @@ use crate::helpers::app::{TestApp, with_settings};
 
 fn route(steps: &[&str]) -> impl FnOnce(&mut otpost::config::Settings) + use<> {
     let steps: Vec<String> = steps.iter().map(|s| (*s).to_owned()).collect();
-    move |settings| settings.route.steps = steps
+    move |settings| settings.route.way.steps = steps
 }
 
 async fn post(app: &TestApp, to: &str, headers: &[(&str, &str)], body: &str) -> u16 {
@@ -95,7 +95,7 @@ async fn a_sleekflow_flow_may_tell_what_became_of_a_message() {
 #[tokio::test]
 async fn without_a_secret_no_flow_is_believed() {
     let forget = |settings: &mut otpost::config::Settings| {
-        settings.route.steps = vec!["sleekflow-wa".to_owned()];
+        settings.route.way.steps = vec!["sleekflow-wa".to_owned()];
         let account = settings.accounts.get_mut("sleekflow-wa").unwrap();
         let otpost::config::ProviderSettings::Sleekflow(config) = &mut account.provider else { panic!() };
         config.hook_secrets.clear();
