@@ -21,12 +21,27 @@ use crate::providers::infobip::{InfobipProof, InfobipSmsConfig, InfobipWhatsappC
 use crate::providers::meta::MetaConfig;
 use crate::providers::sleekflow::{ChannelType, SleekflowConfig};
 use crate::providers::templates::{AccountTemplate, Templates};
+use crate::providers::twilio::{TwilioApiKey, TwilioConfig, TwilioSender};
+use crate::providers::vonage::jwt::PrivateKey;
+use crate::providers::vonage::{self, VonageAuth, VonageConfig};
 use crate::providers::ycloud::{DEFAULT_TOLERANCE_S, YcloudSmsConfig, YcloudWhatsappConfig};
 use crate::simulator as sim;
 
 /// Accounts of the simulator, by the names under which it has them.
-pub const ACCOUNTS: [&str; 8] =
-    ["meta-main", "ycloud-wa", "ycloud-sms", "cliqtel-wa", "cliqtel-sms", "infobip-wa", "infobip-sms", "sleekflow-wa"];
+pub const ACCOUNTS: [&str; 12] = [
+    "meta-main",
+    "ycloud-wa",
+    "ycloud-sms",
+    "cliqtel-wa",
+    "cliqtel-sms",
+    "infobip-wa",
+    "infobip-sms",
+    "sleekflow-wa",
+    "twilio-wa",
+    "twilio-sms",
+    "vonage-wa",
+    "vonage-sms",
+];
 
 /// The route unless a test wants another: Meta's WhatsApp, then YCloud's SMS.
 pub const STEPS: [&str; 2] = ["meta-main", "ycloud-sms"];
@@ -35,13 +50,10 @@ pub const STEPS: [&str; 2] = ["meta-main", "ycloud-sms"];
 pub fn settings(data_dir: &Path, listen: SocketAddr, simulator_url: &str, replace_after_s: i16) -> Settings {
     let url = simulator_url;
     let secret = |text: &str| Secret::new(text);
-    let account = |channel, provider| AccountSettings {
+    let account = |channel, provider: ProviderSettings| AccountSettings {
         channel,
+        templates: login_code(&provider, channel),
         provider,
-        templates: match channel {
-            Channel::Whatsapp => templates(&[("login_code", "en_US")]),
-            Channel::Sms => Templates::default(),
-        },
         per_second: 2000.0,
         concurrency: 256,
         price: Some(Price {
@@ -160,6 +172,10 @@ pub fn settings(data_dir: &Path, listen: SocketAddr, simulator_url: &str, replac
                 }),
             ),
         ),
+        ("twilio-wa".to_owned(), account(Channel::Whatsapp, ProviderSettings::TwilioWhatsapp(twilio(url, false)))),
+        ("twilio-sms".to_owned(), account(Channel::Sms, ProviderSettings::TwilioSms(twilio(url, true)))),
+        ("vonage-wa".to_owned(), account(Channel::Whatsapp, ProviderSettings::VonageWhatsapp(vonage(url, true)))),
+        ("vonage-sms".to_owned(), account(Channel::Sms, ProviderSettings::VonageSms(vonage(url, false)))),
     ]);
     let purpose = |valid_for_s, code_length| Purpose { valid_for_s, code_length, replace_after_s };
     Settings {
@@ -205,6 +221,52 @@ pub fn templates(templates: &[(&str, &str)]) -> Templates {
         AccountTemplate::new(Language::parse(language).expect("a language"), template)
     };
     Templates::new(templates.iter().map(one).collect())
+}
+
+/// The template of an account as its provider names it.
+fn login_code(provider: &ProviderSettings, channel: Channel) -> Templates {
+    match (provider.name(), channel) {
+        (_, Channel::Sms) => Templates::default(),
+        // The sid implies the language, which is not sent.
+        ("twilio", _) => {
+            let name = "HX5100000000000000000000000000c0de".to_owned();
+            let english = Language::parse("en").expect("a language");
+            Templates::new(vec![AccountTemplate::new(english, Template { name, language: String::new() })])
+        }
+        ("vonage", _) => templates(&[("00000000_0000_0000_0000_000000005100:login_code", "en_US")]),
+        _ => templates(&[("login_code", "en_US")]),
+    }
+}
+
+fn twilio(url: &str, with_api_key: bool) -> TwilioConfig {
+    let api_key =
+        TwilioApiKey { sid: sim::TWILIO_API_KEY_SID.to_owned(), secret: Secret::new(sim::TWILIO_API_KEY_SECRET) };
+    TwilioConfig {
+        base_url: format!("{url}/twilio"),
+        account_sid: sim::TWILIO_ACCOUNT_SID.to_owned(),
+        auth_token: Secret::new(sim::TWILIO_AUTH_TOKEN),
+        auth_token_previous: None,
+        api_key: with_api_key.then_some(api_key),
+        sender: TwilioSender::From(sim::SENDER.to_owned()),
+        discard_content: false,
+    }
+}
+
+fn vonage(url: &str, with_private_key: bool) -> VonageConfig {
+    let auth = if with_private_key {
+        let key = PrivateKey::from_pem(sim::VONAGE_PRIVATE_KEY).expect("the simulator's key is right");
+        VonageAuth::Application { id: sim::VONAGE_APPLICATION_ID.to_owned(), key }
+    } else {
+        VonageAuth::ApiSecret(Secret::new(sim::VONAGE_API_SECRET))
+    };
+    VonageConfig {
+        base_url: format!("{url}/vonage"),
+        api_key: sim::VONAGE_API_KEY.to_owned(),
+        auth,
+        from: sim::SENDER.to_owned(),
+        signature_secrets: vec![Secret::new(sim::VONAGE_SIGNATURE_SECRET)],
+        tolerance_s: vonage::DEFAULT_TOLERANCE_S,
+    }
 }
 
 /// The token in the callback address of the WhatsApp account at Cliqtel.

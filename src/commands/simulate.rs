@@ -75,6 +75,12 @@ fn sheet(url: &str, accounts: &[SimAccount], callbacks: &[(String, String)]) -> 
             Face::InfobipWhatsapp => ("infobip", "Infobip", format!("sender {}", account.sender)),
             Face::InfobipSms => ("infobip", "Infobip", String::new()),
             Face::SleekflowWhatsapp => ("sleekflow", "SleekFlow", format!("sender {}", account.sender)),
+            Face::TwilioWhatsapp | Face::TwilioSms => {
+                ("twilio", "Twilio", format!("account sid {}, sender {}", account.phone_number_id, account.sender))
+            }
+            Face::VonageWhatsapp | Face::VonageSms => {
+                ("vonage", "Vonage", format!("api key {}, sender {}", account.business_id, account.sender))
+            }
         };
         let given = callbacks.iter().rev().find(|(name, _)| *name == account.name).map(|(_, url)| url);
         let callbacks = given.or(account.callback_url.as_ref());

@@ -2,6 +2,8 @@
 
 mod infobip;
 mod sleekflow;
+mod twilio;
+mod vonage;
 
 use std::time::Duration;
 
@@ -24,6 +26,8 @@ pub(super) enum ProviderName {
     Cliqtel,
     Infobip,
     Sleekflow,
+    Twilio,
+    Vonage,
 }
 
 words! {
@@ -33,6 +37,8 @@ words! {
         Cliqtel = "cliqtel",
         Infobip = "infobip",
         Sleekflow = "sleekflow",
+        Twilio = "twilio",
+        Vonage = "vonage",
     }
 }
 
@@ -50,19 +56,24 @@ impl ProviderName {
         match self {
             Self::Meta => Some("Meta does not have"),
             Self::Sleekflow => Some("otpost does not send through SleekFlow"),
-            Self::Ycloud | Self::Cliqtel | Self::Infobip => None,
+            Self::Ycloud | Self::Cliqtel | Self::Infobip | Self::Twilio | Self::Vonage => None,
         }
     }
 
     /// Messages a second and calls at the same time. Sources: Meta, "Throughput", which holds for every WhatsApp number;
-    /// YCloud, "Rate limits"; Cliqtel, API reference (60 requests a minute). Infobip has no limit for sending ("Rate
-    /// limits and throttling"), so its networks' 429 set it; SleekFlow's depends on the plan and is not published.
+    /// YCloud, "Rate limits"; Cliqtel, API reference (60 requests a minute); Twilio, "Rate limits and message queues" (a
+    /// number or name outside of North America; 100 calls at the same time); Vonage, "Throughput limit for outbound SMS"
+    /// (30 requests a second and key). Infobip has no limit for sending ("Rate limits and throttling"), so its networks'
+    /// 429 set it; SleekFlow's depends on the plan and is not published.
     pub fn limits(self, channel: Channel) -> (f64, u32) {
         match (self, channel) {
             (Self::Meta, _) | (Self::Ycloud | Self::Infobip, Channel::Whatsapp) => (80.0, 64),
             (Self::Ycloud | Self::Infobip, Channel::Sms) => (200.0, 64),
             (Self::Sleekflow, _) => (5.0, 8),
             (Self::Cliqtel, _) => (1.0, 4),
+            (Self::Twilio, Channel::Whatsapp) => (80.0, 64),
+            (Self::Twilio, Channel::Sms) => (10.0, 64),
+            (Self::Vonage, _) => (30.0, 32),
         }
     }
 }
@@ -78,6 +89,14 @@ pub(super) fn read(section: &Section<'_>, name: ProviderName, channel: Channel) 
         (ProviderName::Infobip, Channel::Whatsapp) => infobip::whatsapp(section).map(ProviderSettings::InfobipWhatsapp),
         (ProviderName::Infobip, Channel::Sms) => infobip::sms(section).map(ProviderSettings::InfobipSms),
         (ProviderName::Sleekflow, _) => sleekflow::read(section).map(ProviderSettings::Sleekflow),
+        (ProviderName::Twilio, Channel::Whatsapp) => {
+            twilio::read(section, channel).map(ProviderSettings::TwilioWhatsapp)
+        }
+        (ProviderName::Twilio, Channel::Sms) => twilio::read(section, channel).map(ProviderSettings::TwilioSms),
+        (ProviderName::Vonage, Channel::Whatsapp) => {
+            vonage::read(section, channel).map(ProviderSettings::VonageWhatsapp)
+        }
+        (ProviderName::Vonage, Channel::Sms) => vonage::read(section, channel).map(ProviderSettings::VonageSms),
     }
 }
 
@@ -203,9 +222,23 @@ fn base_url(section: &Section<'_>, default: &str) -> String {
 
 /// For WhatsApp, where the sender is always a number.
 fn from_number(section: &Section<'_>) -> Option<String> {
-    let allowed = "must be the sender's number with + and calling code";
-    let from = section.parsed("from", allowed, |text| Phone::parse(text).ok().map(|_| text.to_owned()));
-    section.required("from", from, allowed)
+    section.required("from", from(section, Channel::Whatsapp), from_allowed(Channel::Whatsapp))
+}
+
+/// The sender: for WhatsApp a number.
+fn from(section: &Section<'_>, channel: Channel) -> Option<String> {
+    let is_number = |text: &str| Phone::parse(text).ok().map(|_| text.to_owned());
+    match channel {
+        Channel::Whatsapp => section.parsed("from", from_allowed(channel), is_number),
+        Channel::Sms => section.parsed("from", "must be 1 to 20 characters", sender),
+    }
+}
+
+fn from_allowed(channel: Channel) -> &'static str {
+    match channel {
+        Channel::Whatsapp => "must be the sender's number with + and calling code",
+        Channel::Sms => "must be the sender",
+    }
 }
 
 fn sender(text: &str) -> Option<String> {

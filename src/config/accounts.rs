@@ -5,19 +5,21 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::config::account_providers::{self, ProviderName};
 use crate::config::countries;
 use crate::config::prices::PRICE_ALLOWED;
-use crate::config::section::Section;
-use crate::config::templates;
+use crate::config::section::{Section, one_of};
+use crate::config::templates::{self, Naming};
 use crate::domain::channel::Channel;
 use crate::domain::language::Language;
 use crate::domain::price::Price;
 use crate::domain::words::words;
+use crate::providers::Provider;
 use crate::providers::cliqtel::{CliqtelSms, CliqtelSmsConfig, CliqtelWhatsapp, CliqtelWhatsappConfig};
 use crate::providers::infobip::{InfobipSms, InfobipSmsConfig, InfobipWhatsapp, InfobipWhatsappConfig};
 use crate::providers::meta::{Meta, MetaConfig};
 use crate::providers::sleekflow::{Sleekflow, SleekflowConfig};
 use crate::providers::templates::Templates;
+use crate::providers::twilio::{Twilio, TwilioConfig};
+use crate::providers::vonage::{Vonage, VonageConfig};
 use crate::providers::ycloud::{YcloudSms, YcloudSmsConfig, YcloudWhatsapp, YcloudWhatsappConfig};
-use crate::providers::{Provider, Template};
 
 #[derive(Clone, Debug, PartialEq)]
 pub struct AccountSettings {
@@ -58,6 +60,10 @@ pub enum ProviderSettings {
     InfobipWhatsapp(InfobipWhatsappConfig),
     InfobipSms(InfobipSmsConfig),
     Sleekflow(SleekflowConfig),
+    TwilioWhatsapp(TwilioConfig),
+    TwilioSms(TwilioConfig),
+    VonageWhatsapp(VonageConfig),
+    VonageSms(VonageConfig),
 }
 
 impl ProviderSettings {
@@ -71,6 +77,10 @@ impl ProviderSettings {
             Self::InfobipWhatsapp(config) => Box::new(InfobipWhatsapp::new(config)),
             Self::InfobipSms(config) => Box::new(InfobipSms::new(config)),
             Self::Sleekflow(config) => Box::new(Sleekflow::new(config)),
+            Self::TwilioWhatsapp(config) => Box::new(Twilio::new(Channel::Whatsapp, config)),
+            Self::TwilioSms(config) => Box::new(Twilio::new(Channel::Sms, config)),
+            Self::VonageWhatsapp(config) => Box::new(Vonage::new(Channel::Whatsapp, config)),
+            Self::VonageSms(config) => Box::new(Vonage::new(Channel::Sms, config)),
         }
     }
 
@@ -82,6 +92,8 @@ impl ProviderSettings {
             Self::CliqtelWhatsapp(_) | Self::CliqtelSms(_) => "cliqtel",
             Self::InfobipWhatsapp(_) | Self::InfobipSms(_) => "infobip",
             Self::Sleekflow(_) => "sleekflow",
+            Self::TwilioWhatsapp(_) | Self::TwilioSms(_) => "twilio",
+            Self::VonageWhatsapp(_) | Self::VonageSms(_) => "vonage",
         }
     }
 
@@ -96,6 +108,8 @@ impl ProviderSettings {
             Self::InfobipWhatsapp(c) => &c.base_url,
             Self::InfobipSms(c) => &c.base_url,
             Self::Sleekflow(c) => &c.base_url,
+            Self::TwilioWhatsapp(c) | Self::TwilioSms(c) => &c.base_url,
+            Self::VonageWhatsapp(c) | Self::VonageSms(c) => &c.base_url,
         }
     }
 }
@@ -124,10 +138,10 @@ pub(super) fn read(section: &Section<'_>, default_language: &Language) -> BTreeM
 
 impl AccountSettings {
     fn read(section: Section<'_>, default_language: &Language) -> Option<Self> {
-        let allowed = "must be \"meta\" or \"ycloud\" or \"cliqtel\" or \"infobip\" or \"sleekflow\"";
-        let name = section.required("provider", section.word("provider", ProviderName::ALL), allowed);
-        let allowed = "must be \"whatsapp\" or \"sms\"";
-        let channel = section.required("channel", section.word("channel", Channel::ALL), allowed);
+        let name = section.word("provider", ProviderName::ALL);
+        let name = section.required("provider", name, &one_of(ProviderName::ALL));
+        let channel = section.word("channel", Channel::ALL);
+        let channel = section.required("channel", channel, &one_of(Channel::ALL));
         // Which settings belong here depends on both.
         let (Some(name), Some(channel)) = (name, channel) else {
             section.give_up();
@@ -140,7 +154,7 @@ impl AccountSettings {
         }
         let provider = account_providers::read(&section, name, channel);
         let templates = match channel {
-            Channel::Whatsapp => templates::read(&section, default_language),
+            Channel::Whatsapp => templates::read(&section, &Naming::of(name), default_language),
             Channel::Sms => Some(Templates::default()),
         };
         let (per_second, concurrency) = name.limits(channel);
@@ -153,30 +167,6 @@ impl AccountSettings {
         let (provider, templates) = (provider?, templates?);
         Some(Self { channel, provider, templates, per_second, concurrency, on_unknown, price, countries })
     }
-}
-
-/// Source of the patterns: Meta, "Template components" and "Supported languages".
-pub(super) fn template(section: &Section<'_>) -> Option<Template> {
-    let name = section.parsed("template", TEMPLATE_ALLOWED, template_name);
-    let name = section.required("template", name, TEMPLATE_ALLOWED);
-    let language = section.parsed("language", TEMPLATE_LANGUAGE_ALLOWED, template_language);
-    let language = section.required("language", language, TEMPLATE_LANGUAGE_ALLOWED);
-    Some(Template { name: name?, language: language? })
-}
-
-pub(super) const TEMPLATE_ALLOWED: &str = "must be the name of an approved authentication template: a-z, 0-9 and _";
-
-pub(super) fn template_name(text: &str) -> Option<String> {
-    let fits = |b: u8| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'_');
-    ((1..=512).contains(&text.len()) && text.bytes().all(fits)).then(|| text.to_owned())
-}
-
-pub(super) const TEMPLATE_LANGUAGE_ALLOWED: &str =
-    "must be the template's language as the provider writes it, such as en_US or id";
-
-pub(super) fn template_language(text: &str) -> Option<String> {
-    let fits = text.as_bytes().get(..2).is_some_and(|start| start.iter().all(u8::is_ascii_lowercase));
-    (fits && !text.contains('-') && Language::parse(text).is_ok()).then(|| text.to_owned())
 }
 
 fn on_unknown(section: &Section<'_>, channel: Channel) -> UnknownPolicy {

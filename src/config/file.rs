@@ -19,6 +19,7 @@ pub(super) enum Value {
     Text(String),
     Integer(i64),
     Float(f64),
+    Flag(bool),
     List(Vec<Item>),
     Table(Table),
     /// What no setting is; its name, to say so.
@@ -32,6 +33,7 @@ impl Value {
             Self::Text(_) => "text",
             Self::Integer(_) => "a whole number",
             Self::Float(_) => "a number with a fraction",
+            Self::Flag(_) => "true or false",
             Self::List(_) => "a list",
             Self::Table(_) => "a table",
             Self::Other(kind) => kind,
@@ -76,7 +78,7 @@ fn value_of(value: &Spanned<DeValue<'_>>, text: &str) -> Value {
         DeValue::Integer(i) => i64::from_str_radix(i.as_str(), i.radix())
             .map_or(Value::Other("a number beyond all bounds"), Value::Integer),
         DeValue::Float(f) => f.as_str().parse().map_or(Value::Other("a number that cannot be read"), Value::Float),
-        DeValue::Boolean(_) => Value::Other("true or false"),
+        DeValue::Boolean(flag) => Value::Flag(*flag),
         DeValue::Datetime(_) => Value::Other("a date or time"),
         DeValue::Array(items) => {
             let item =

@@ -123,9 +123,7 @@ impl<'a> Section<'a> {
 
     /// One of a few words.
     pub fn word<T: Copy + Display>(&self, key: &str, words: &[T]) -> Option<T> {
-        let list: Vec<String> = words.iter().map(|word| format!("\"{word}\"")).collect();
-        let allowed = format!("must be {}", list.join(" or "));
-        self.parsed(key, &allowed, |text| words.iter().find(|word| word.to_string() == text).copied())
+        self.parsed(key, &one_of(words), |text| words.iter().find(|word| word.to_string() == text).copied())
     }
 
     /// `unit` stands behind the bounds: "seconds".
@@ -160,6 +158,17 @@ impl<'a> Section<'a> {
             Ok(number) if range.contains(&number) => Some(number),
             Ok(number) => self.wrong(key, format!("is {number}"), &allowed),
             Err(kind) => self.wrong(key, format!("is {kind}"), &allowed),
+        }
+    }
+
+    pub fn flag(&self, key: &str) -> Option<bool> {
+        let allowed = "must be true or false";
+        match self.raw(key)? {
+            Raw::File(Value::Flag(flag)) => Some(*flag),
+            Raw::File(other) => self.wrong(key, format!("is {}", other.kind()), allowed),
+            Raw::Variable(text) => {
+                text.trim().parse().ok().or_else(|| self.wrong(key, format!("is {}", shown(text)), allowed))
+            }
         }
     }
 
@@ -215,6 +224,15 @@ impl<'a> Section<'a> {
     pub fn secret(&self, key: &str) -> Option<Secret> {
         let given = self.text(key)?;
         self.resolve(key, "", &given)
+    }
+
+    /// The same for a secret of several lines, such as a key in PEM.
+    pub fn multiline_secret(&self, key: &str) -> Option<Secret> {
+        let given = self.text(key)?;
+        match self.source.resolve_lines(&given) {
+            Ok(secret) => Some(secret),
+            Err((wrong, allowed)) => self.wrong(key, wrong, allowed),
+        }
     }
 
     /// `which` stands before what is wrong, where a setting holds several secrets.
@@ -299,6 +317,12 @@ impl<'a> Section<'a> {
         let parts = self.path.split('.').chain([key]).filter(|part| !part.is_empty());
         format!("{PREFIX}{}", Vec::from_iter(parts.map(in_variable)).join(JOINT))
     }
+}
+
+/// `must be "a" or "b"`
+pub(super) fn one_of<T: Display>(words: &[T]) -> String {
+    let list: Vec<String> = words.iter().map(|word| format!("\"{word}\"")).collect();
+    format!("must be {}", list.join(" or "))
 }
 
 fn in_variable(name: &str) -> String {

@@ -66,6 +66,21 @@ impl<'a> Source<'a> {
     /// # Errors
     /// What is wrong and what is allowed, with the reference and never the value.
     pub fn resolve(&self, given: &str) -> Result<Secret, (String, &'static str)> {
+        let secret = self.resolve_lines(given)?;
+        if secret.expose().chars().any(char::is_control) {
+            return Err((
+                "has a line break or another control character inside".to_owned(),
+                "must be one line of text",
+            ));
+        }
+        Ok(secret)
+    }
+
+    /// The same for a secret of several lines.
+    ///
+    /// # Errors
+    /// As above.
+    pub fn resolve_lines(&self, given: &str) -> Result<Secret, (String, &'static str)> {
         let value = if let Some(name) = given.strip_prefix("env:") {
             self.referred.borrow_mut().insert(name.to_owned());
             let value = self.env.get(name).filter(|value| !value.is_empty());
@@ -80,12 +95,6 @@ impl<'a> Source<'a> {
         let text = value.trim_end_matches(['\n', '\r']);
         if text.is_empty() {
             return Err(("is empty".to_owned(), "must be the secret, env:NAME or file:/path"));
-        }
-        if text.chars().any(char::is_control) {
-            return Err((
-                "has a line break or another control character inside".to_owned(),
-                "must be one line of text",
-            ));
         }
         Ok(Secret::new(text))
     }

@@ -1,6 +1,6 @@
-//! The approved templates of a WhatsApp account: one in short form, and one for each further language.
+//! The approved templates of an account: one in short form, and one for each further language.
 
-use crate::config::accounts;
+use crate::config::account_providers::ProviderName;
 use crate::config::section::Section;
 use crate::domain::language::{Language, LanguageError};
 use crate::providers::Template;
@@ -9,24 +9,74 @@ use crate::providers::templates::{AccountTemplate, Button, Templates};
 /// Meta's bounds of `message_send_ttl_seconds` for authentication templates.
 const LIFETIME_S: std::ops::RangeInclusive<u16> = 30..=900;
 
-/// The short form comes first and stands in for languages without a template; without it the one in `default`, the
-/// texts' default language, or what is nearest to it.
-pub(super) fn read(section: &Section<'_>, default: &Language) -> Option<Templates> {
-    let tables = section.section("templates");
-    let has_short_form = section.has("template") || section.has("language");
-    let short_form = if has_short_form || !tables.is_given() { Some(accounts::template(section)) } else { None };
-    let mut templates = Vec::new();
-    let mut all_right = true;
-    if let Some(short_form) = short_form {
-        let language = short_form.as_ref().and_then(|template| Language::parse(&template.language).ok());
-        match language.zip(short_form) {
-            Some((language, template)) => {
-                let lifetime_s = section.integer("lifetime_s", LIFETIME_S, "seconds");
-                templates.push(AccountTemplate { lifetime_s, ..AccountTemplate::new(language, template) });
-            }
-            None => all_right = false,
+const LANGUAGE_ALLOWED: &str = "must be the template's language as the provider writes it, such as en_US or id";
+
+/// How a provider names its templates.
+pub(super) struct Naming {
+    pub name: fn(&str) -> Option<String>,
+    pub allowed: &'static str,
+    pub language: Written,
+}
+
+/// Whether a template's language is sent with its name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Written {
+    Needed,
+    /// A template has one language, which its name implies.
+    NotSent,
+}
+
+impl Naming {
+    /// Sources: Meta, "Template components"; Twilio, "Content resource"; Vonage, WhatsApp's `namespace:name`.
+    pub fn of(provider: ProviderName) -> Self {
+        match provider {
+            ProviderName::Twilio => Self {
+                name: |text| is_sid("HX", text).then(|| text.to_owned()),
+                allowed: "must be the sid of an approved authentication template: HX and 32 of 0-9 and a-f",
+                language: Written::NotSent,
+            },
+            ProviderName::Vonage => Self {
+                name: |text| {
+                    let fits = text.split_once(':').is_some_and(|(space, name)| is_word(space) && is_word(name));
+                    fits.then(|| text.to_owned())
+                },
+                allowed: "must be the namespace of an approved authentication template, a colon and its name: a-z, 0-9 and _",
+                language: Written::Needed,
+            },
+            _ => Self {
+                name: |text| is_word(text).then(|| text.to_owned()),
+                allowed: "must be the name of an approved authentication template: a-z, 0-9 and _",
+                language: Written::Needed,
+            },
         }
     }
+}
+
+/// At most 512 of a-z, 0-9 and _.
+fn is_word(text: &str) -> bool {
+    let fits = |b: u8| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'_');
+    (1..=512).contains(&text.len()) && text.bytes().all(fits)
+}
+
+/// Twilio's names for what it has.
+pub(super) fn is_sid(prefix: &str, text: &str) -> bool {
+    let is_hex = |s: &str| s.len() == 32 && s.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
+    text.strip_prefix(prefix).is_some_and(is_hex)
+}
+
+fn written_language(text: &str) -> Option<String> {
+    let fits = text.as_bytes().get(..2).is_some_and(|start| start.iter().all(u8::is_ascii_lowercase));
+    (fits && !text.contains('-') && Language::parse(text).is_ok()).then(|| text.to_owned())
+}
+
+/// The short form comes first and stands in for languages without a template; without it the one in `default`, the
+/// texts' default language, or what is nearest to it.
+pub(super) fn read(section: &Section<'_>, naming: &Naming, default: &Language) -> Option<Templates> {
+    let tables = section.section("templates");
+    let has_short_form = section.has("template") || section.has("language");
+    let short_form = if has_short_form || !tables.is_given() { Some(short(section, naming, default)) } else { None };
+    let mut all_right = short_form.as_ref().is_none_or(Option::is_some);
+    let mut templates: Vec<AccountTemplate> = short_form.flatten().into_iter().collect();
     for (tag, child) in tables.children() {
         let Ok(language) = Language::parse(&tag) else {
             child.complain_here("is no language", LanguageError.to_string());
@@ -38,7 +88,7 @@ pub(super) fn read(section: &Section<'_>, default: &Language) -> Option<Template
             let wrong = format!("is {language}, in which this account has a template already");
             child.complain_here(wrong, "must be there once, or as `template` and `language` of the account");
         }
-        match one(child, language) {
+        match one(child, naming, language) {
             Some(template) => templates.push(template),
             None => all_right = false,
         }
@@ -50,20 +100,43 @@ pub(super) fn read(section: &Section<'_>, default: &Language) -> Option<Template
     all_right.then(|| Templates::new(templates))
 }
 
-fn one(section: Section<'_>, language: Language) -> Option<AccountTemplate> {
-    let name = section.parsed("name", accounts::TEMPLATE_ALLOWED, accounts::template_name);
-    let name = section.required("name", name, accounts::TEMPLATE_ALLOWED);
-    let written = section.parsed("language", accounts::TEMPLATE_LANGUAGE_ALLOWED, accounts::template_language);
+/// `template`, `language` and `lifetime_s` of the account itself.
+fn short(section: &Section<'_>, naming: &Naming, default: &Language) -> Option<AccountTemplate> {
+    let name = section.required("template", section.parsed("template", naming.allowed, naming.name), naming.allowed);
+    let written = section.parsed("language", LANGUAGE_ALLOWED, written_language);
+    let written = match naming.language {
+        Written::Needed => section.required("language", written, LANGUAGE_ALLOWED),
+        Written::NotSent => Some(written.unwrap_or_else(|| default.with_underscore())),
+    };
+    let lifetime_s = section.integer("lifetime_s", LIFETIME_S, "seconds");
+    let (name, written) = (name?, written?);
+    let language = Language::parse(&written).ok()?;
+    Some(AccountTemplate { lifetime_s, ..AccountTemplate::new(language, naming.template(name, &written)) })
+}
+
+fn one(section: Section<'_>, naming: &Naming, language: Language) -> Option<AccountTemplate> {
+    let name = section.required("name", section.parsed("name", naming.allowed, naming.name), naming.allowed);
+    let written = section.parsed("language", LANGUAGE_ALLOWED, written_language);
     let written = written.unwrap_or_else(|| language.with_underscore());
-    let android = section.parsed("android", accounts::TEMPLATE_ALLOWED, accounts::template_name);
+    let android = section.parsed("android", naming.allowed, naming.name);
     let button = section.word("button", Button::ALL).unwrap_or_default();
     let lifetime_s = section.integer("lifetime_s", LIFETIME_S, "seconds");
     section.finish();
     Some(AccountTemplate {
-        template: Template { name: name?, language: written.clone() },
-        android: android.map(|name| Template { name, language: written }),
+        template: naming.template(name?, &written),
+        android: android.map(|name| naming.template(name, &written)),
         language,
         button,
         lifetime_s,
     })
+}
+
+impl Naming {
+    fn template(&self, name: String, written: &str) -> Template {
+        let language = match self.language {
+            Written::Needed => written.to_owned(),
+            Written::NotSent => String::new(),
+        };
+        Template { name, language }
+    }
 }

@@ -104,11 +104,18 @@ fn what_the_example_comments_out_are_the_defaults() {
         ("SLEEKFLOW_API_KEY", "x"),
         ("SLEEKFLOW_HOOK_SECRET", "sleekflow-hook-secret"),
         ("SLEEKFLOW_HOOK_SECRET_PREVIOUS", "x"),
+        ("TWILIO_AUTH_TOKEN", "x"),
+        ("TWILIO_AUTH_TOKEN_PREVIOUS", "x"),
+        ("TWILIO_API_KEY_SECRET", "x"),
+        ("VONAGE_PRIVATE_KEY", include_str!("../simulator/vonage-private-key.pem")),
+        ("VONAGE_SIGNATURE_SECRET", "x"),
+        ("VONAGE_SIGNATURE_SECRET_PREVIOUS", "x"),
+        ("VONAGE_API_SECRET", "x"),
     ];
     let full = ok(&full, &[&REFERENCES[..], &more].concat());
     let plain = example_with(&[]).unwrap();
     assert_eq!((full.routes.len(), full.pools.len(), full.prices[0].list.countries.len()), (1, 1, 2));
-    assert_eq!(full.accounts.len(), 8);
+    assert_eq!(full.accounts.len(), 12);
     assert_eq!(full.purposes, plain.purposes);
     // Brand and autofill are examples, and Japanese comes on top.
     let english = |s: &Settings| s.text.render(s.text.choose("en", ""), None, &Code::made_up(6), 300).to_string();

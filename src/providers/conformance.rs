@@ -58,7 +58,7 @@ struct Message {
     to: String,
     code: String,
     text: String,
-    /// As it stands in the fixture.
+    /// As it stands in the fixture; with our id in its place, like everywhere.
     attempt: Option<String>,
     life_s: u32,
 }
@@ -82,16 +82,21 @@ impl Case {
 
     /// With our attempt ids in place of the fixtures'.
     pub fn text(&self, file: &str) -> String {
-        let text = std::fs::read_to_string(self.folder().join(file)).unwrap_or_else(|e| panic!("{file}: {e}"));
-        with_our_ids(&text)
+        with_our_ids(&self.raw(file))
+    }
+
+    fn raw(&self, file: &str) -> String {
+        std::fs::read_to_string(self.folder().join(file)).unwrap_or_else(|e| panic!("{file}: {e}"))
     }
 
     fn json<T: DeserializeOwned>(&self, file: &str) -> T {
         serde_json::from_str(&self.text(file)).unwrap_or_else(|e| panic!("{} {file}: {e}", self.name))
     }
 
-    fn json_if_any<T: DeserializeOwned>(&self, file: &str) -> Vec<T> {
-        if self.folder().join(file).exists() { self.json(file) } else { Vec::new() }
+    /// Vectors as they stand: a signature may cover the id in an address.
+    fn vectors(&self, file: &str) -> Vec<Value> {
+        let read = || serde_json::from_str(&self.raw(file)).unwrap_or_else(|e| panic!("{} {file}: {e}", self.name));
+        if self.folder().join(file).exists() { read() } else { Vec::new() }
     }
 
     pub fn manifest(&self) -> Manifest {
@@ -136,8 +141,8 @@ impl Case {
 
     fn check_request(&self, fixture: &Fixture, adapter: &dyn Provider, runs: &mut Runs) {
         let sms = fixture.file.contains("sms");
-        let named = fixture.message.attempt.as_deref();
-        let attempt_id = our_id(named.unwrap_or(if sms { "att_01K4T9R1KD6V" } else { "att_01K4T9Q3M7Y2" }));
+        let named = fixture.message.attempt.as_deref().map(|id| AttemptId::parse(id).unwrap());
+        let attempt_id = named.unwrap_or(our_id(if sms { "att_01K4T9R1KD6V" } else { "att_01K4T9Q3M7Y2" }));
         let call = adapter.call(&Outbound {
             attempt_id,
             to: &Phone::from_stored(&fixture.message.to, "GB", 2).unwrap(),
@@ -152,7 +157,7 @@ impl Case {
         assert!(call.headers.iter().any(|(_, v)| shows_key(v.expose())), "{} has no key", fixture.file);
         if fixture.file.ends_with(".txt") {
             assert_eq!(call.content_type, "application/x-www-form-urlencoded", "{}", fixture.file);
-            assert_eq!(form(&String::from_utf8(call.body.to_vec()).unwrap()), form(&self.text(&fixture.file)));
+            assert_eq!(form(std::str::from_utf8(&call.body).unwrap()), form(&self.text(&fixture.file)));
             runs.requests += 1;
             return;
         }

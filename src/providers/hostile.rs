@@ -54,6 +54,9 @@ const MORSELS: &[&[u8]] = &[
     b"\xed\xa0\x80",
     b"\\",
     b"true",
+    b"&",
+    b"%",
+    b"&MessageStatus=failed",
 ];
 
 fn mutate(body: &[u8], random: &mut Random) -> Vec<u8> {
@@ -120,11 +123,16 @@ fn feed(adapter: &dyn Provider, body: &[u8], random: &mut Random) {
     let query =
         String::from_utf8_lossy(&mutate(b"attempt=019&token=%74oken&hub.mode=subscribe&hub.challenge=1", random))
             .into_owned();
+    let token = [b"Bearer ".as_slice(), &mutate(b"eyJhbGciOiJIUzI1NiJ9.eyJpYXQiOjF9.c2lnbmF0dXJl", random)].concat();
     let headers = [
-        ("X-Otp-Hook-Secret".to_owned(), noise.clone()),
-        ("YCloud-Signature".to_owned(), noise),
-        ("X-Hub-Signature-256".to_owned(), prefixed),
+        ("X-Otp-Hook-Secret", noise.clone()),
+        ("YCloud-Signature", noise),
+        ("X-Hub-Signature-256", prefixed),
+        ("X-Twilio-Signature", mutate(b"svhlK9QyREU/NoDF8T0UjagiKeI=", random)),
+        ("Content-Type", mutate(b"application/x-www-form-urlencoded", random)),
+        ("Authorization", token),
     ];
+    let headers = headers.map(|(name, value)| (name.to_owned(), value));
     let callback = Callback {
         headers: &headers,
         callback_url: "https://otp.example.org/webhooks/main",
@@ -150,8 +158,9 @@ fn no_mutant_of_a_fixture_makes_an_adapter_panic() {
             }
         }
     }
-    // 37 bodies of Meta's, 23 of YCloud's, 19 of Cliqtel's, 34 of Infobip's, 18 of SleekFlow's.
-    assert_eq!(fed, 131 * MUTANTS);
+    // 37 bodies of Meta's, 23 of YCloud's, 19 of Cliqtel's, 34 of Infobip's, 18 of SleekFlow's, 32 of Twilio's, 19 of
+    // Vonage's.
+    assert_eq!(fed, 182 * MUTANTS);
 }
 
 #[test]

@@ -16,7 +16,7 @@ pub const MAX_PROVIDER_MESSAGE_ID: usize = 256;
 
 /// A request body is written into one allocation of this many bytes, so that no grown-out-of copy of the code stays
 /// behind unwiped. 1600 characters of text fit, escaped or not.
-const BODY_CAPACITY: usize = 16 * 1024;
+pub const BODY_CAPACITY: usize = 16 * 1024;
 
 /// Text, or an integer as text: providers write the same id or code one way here and the other way there.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -74,6 +74,11 @@ pub fn msisdn(e164: &str) -> &str {
 pub fn iso_instant(text: &str) -> Option<DateTime<Utc>> {
     let extended = DateTime::parse_from_rfc3339(text);
     plausible(extended.or_else(|_| DateTime::parse_from_str(text, "%Y-%m-%dT%H:%M:%S%.f%z")).ok()?.to_utc())
+}
+
+/// As mails write it: `Tue, 14 Jul 2026 09:30:01 +0000`.
+pub fn rfc2822_instant(text: &str) -> Option<DateTime<Utc>> {
+    plausible(DateTime::parse_from_rfc2822(text).ok()?.to_utc())
 }
 
 /// Unix seconds as text.
@@ -137,6 +142,10 @@ mod tests {
         assert!(unix_instant("1789034403").is_some());
         assert!(iso_instant("2026-09-10T10:00:03.000Z").is_some());
         assert_eq!(iso_instant("2026-09-10T12:00:03.494+0200"), iso_instant("2026-09-10T10:00:03.494Z"));
+        assert_eq!(rfc2822_instant("Thu, 10 Sep 2026 10:00:03 +0000"), unix_instant("1789034403"));
+        for bad in ["", "Thu, 10 Sep 1926 10:00:03 +0000", "2026-09-10T10:00:03Z"] {
+            assert_eq!(rfc2822_instant(bad), None, "{bad}");
+        }
         for bad in ["", "-1", "9223372036854775807", "1789034403000", "x"] {
             assert_eq!(unix_instant(bad), None, "{bad}");
         }

@@ -6,6 +6,8 @@
 pub mod client;
 pub mod signature;
 pub mod templates;
+mod basic;
+mod form;
 mod json;
 mod query;
 mod replies;
@@ -14,6 +16,8 @@ pub mod ycloud;
 pub mod cliqtel;
 pub mod infobip;
 pub mod sleekflow;
+pub mod twilio;
+pub mod vonage;
 #[cfg(test)]
 mod conformance;
 #[cfg(test)]

@@ -15,14 +15,20 @@ pub fn single(query: &str, name: &str) -> Option<String> {
 
 /// Percent-encodes all but letters, digits, `-`, `.`, `_` and `~`. Source: RFC 3986, section 2.3.
 pub fn encode(text: &str) -> String {
-    let mut encoded = String::with_capacity(text.len());
+    let mut encoded = Vec::with_capacity(text.len());
+    encode_into(&mut encoded, text);
+    String::from_utf8(encoded).expect("what is encoded is ASCII")
+}
+
+/// The same, without a copy on the way: for what has to be wiped.
+pub fn encode_into(encoded: &mut Vec<u8>, text: &str) {
+    const HEX: &[u8; 16] = b"0123456789ABCDEF";
     for byte in text.bytes() {
         match byte {
-            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => encoded.push(char::from(byte)),
-            other => encoded.push_str(&format!("%{other:02X}")),
+            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => encoded.push(byte),
+            other => encoded.extend([b'%', HEX[usize::from(other >> 4)], HEX[usize::from(other & 0xf)]]),
         }
     }
-    encoded
 }
 
 pub fn decode(text: &str) -> Option<String> {

@@ -1,9 +1,10 @@
-//! Proofs that a callback is the provider's: HMAC-SHA256 over raw bytes, and unguessable tokens in the address.
+//! Proofs that a callback is the provider's: an HMAC over raw bytes, and unguessable tokens in the address.
 
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use hmac::{Hmac, KeyInit, Mac};
+use sha1::Sha1;
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
@@ -98,7 +99,25 @@ pub(in crate::providers) fn check_hex(secrets: &[Secret], parts: &[&[u8]], hex: 
     }
     let mut signature = [0; 32];
     hex::decode_to_slice(hex, &mut signature).map_err(|_| Unverified::Malformed)?;
-    if is_mac::<Hmac<Sha256>>(secrets, parts, &signature) { Ok(()) } else { Err(Unverified::Wrong) }
+    check_sha256(secrets, parts, &signature)
+}
+
+/// The bytes of the HMAC-SHA256 over `parts` under any of `secrets`. In constant time.
+pub(in crate::providers) fn check_sha256(
+    secrets: &[Secret],
+    parts: &[&[u8]],
+    signature: &[u8],
+) -> Result<(), Unverified> {
+    if is_mac::<Hmac<Sha256>>(secrets, parts, signature) { Ok(()) } else { Err(Unverified::Wrong) }
+}
+
+/// The same with HMAC-SHA1, for providers that have nothing better.
+pub(in crate::providers) fn check_sha1(
+    secrets: &[Secret],
+    parts: &[&[u8]],
+    signature: &[u8],
+) -> Result<(), Unverified> {
+    if is_mac::<Hmac<Sha1>>(secrets, parts, signature) { Ok(()) } else { Err(Unverified::Wrong) }
 }
 
 /// Whether `signature` is the MAC over `parts` under any of `secrets`, in its full length. In constant time.

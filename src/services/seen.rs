@@ -13,9 +13,12 @@ use crate::providers::Once;
 /// Most names kept. Beyond it those that are over go, and then all: a replay is harmless, memory without a bound is not.
 const MOST: usize = 100_000;
 
+/// By account and name, until when they count.
+type Names = HashMap<(String, String), DateTime<Utc>>;
+
 /// Cheap to clone; all clones share the names.
 #[derive(Clone, Default)]
-pub struct Seen(Arc<Mutex<HashMap<(String, String), DateTime<Utc>>>>);
+pub struct Seen(Arc<Mutex<Names>>);
 
 impl Seen {
     pub fn has(&self, account: &str, once: &Once, now: DateTime<Utc>) -> bool {

@@ -31,6 +31,24 @@ pub const INFOBIP_KEY: &str = "sim-infobip-key";
 pub const INFOBIP_BASIC: &str = "otpost:sim-infobip-password";
 /// API key of the default SleekFlow account.
 pub const SLEEKFLOW_KEY: &str = "sim-sleekflow-key";
+/// AccountSid of both default Twilio accounts; it stands in the request's path.
+pub const TWILIO_ACCOUNT_SID: &str = "AC5100000000000000000000000000c0de";
+/// Auth token of both: it signs callbacks, and `twilio-wa` sends with it.
+pub const TWILIO_AUTH_TOKEN: &str = "sim-twilio-auth-token";
+/// API key with which `twilio-sms` sends.
+pub const TWILIO_API_KEY_SID: &str = "SK5100000000000000000000000000c0de";
+/// Its secret.
+pub const TWILIO_API_KEY_SECRET: &str = "sim-twilio-api-key-secret";
+/// API key of both default Vonage accounts, which their callbacks name.
+pub const VONAGE_API_KEY: &str = "5ca1ab1e";
+/// With it `vonage-sms` sends.
+pub const VONAGE_API_SECRET: &str = "sim-vonage-api-secret";
+/// Application with which `vonage-wa` sends.
+pub const VONAGE_APPLICATION_ID: &str = "00000000-0000-4000-8000-000000005100";
+/// Its private key.
+pub const VONAGE_PRIVATE_KEY: &str = include_str!("vonage-private-key.pem");
+/// Signs callbacks of both default Vonage accounts.
+pub const VONAGE_SIGNATURE_SECRET: &str = "sim-vonage-signature-secret";
 /// Sender's number of every default account.
 pub const SENDER: &str = "+12025550199";
 
@@ -46,16 +64,22 @@ pub enum Face {
     InfobipWhatsapp,
     InfobipSms,
     SleekflowWhatsapp,
+    TwilioWhatsapp,
+    TwilioSms,
+    VonageWhatsapp,
+    VonageSms,
 }
 
 impl Face {
-    pub const COUNT: usize = 8;
+    pub const COUNT: usize = 12;
 
     pub fn channel(self) -> Channel {
         match self {
             Self::Meta | Self::YcloudWhatsapp | Self::CliqtelWhatsapp => Channel::Whatsapp,
             Self::InfobipWhatsapp | Self::SleekflowWhatsapp => Channel::Whatsapp,
+            Self::TwilioWhatsapp | Self::VonageWhatsapp => Channel::Whatsapp,
             Self::YcloudSms | Self::CliqtelSms | Self::InfobipSms => Channel::Sms,
+            Self::TwilioSms | Self::VonageSms => Channel::Sms,
         }
     }
 
@@ -140,7 +164,8 @@ impl Default for SimTime {
 pub struct SimAccount {
     pub name: String,
     pub face: Face,
-    /// Bearer token or API key that requests must carry.
+    /// Bearer token or API key that requests must carry. Twilio, and Vonage's Basic: name, colon, password; Vonage with
+    /// a private key: the application's id.
     pub credential: String,
     /// Where callbacks go. None go anywhere while it is not set (a message may name its own).
     #[serde(default)]
@@ -154,13 +179,13 @@ pub struct SimAccount {
     pub price_micros: u64,
     #[serde(default = "dollars")]
     pub currency: String,
-    /// The sender's number. YCloud, Infobip and SleekFlow WhatsApp and Cliqtel SMS refuse another.
+    /// The sender's number. YCloud, Infobip and SleekFlow WhatsApp, Cliqtel SMS, Twilio and Vonage refuse another.
     #[serde(default = "sender")]
     pub sender: String,
-    /// Meta: id of the sender, in the path.
+    /// Meta: id of the sender, in the path. Twilio: the AccountSid, in the path and in callbacks.
     #[serde(default = "phone_number_id")]
     pub phone_number_id: String,
-    /// Meta and YCloud: id of the WhatsApp business account.
+    /// Meta and YCloud: id of the WhatsApp business account. Vonage: the account's API key, which callbacks name.
     #[serde(default = "business_id")]
     pub business_id: String,
     /// Cliqtel WhatsApp: the only `account_id` taken. Cliqtel SMS: the only `from_number_id` taken.
@@ -208,6 +233,17 @@ impl SimAccount {
         }
     }
 
+    fn at_twilio(name: &str, face: Face, (user, password): (&str, &str), price_micros: u64) -> Self {
+        let credential = format!("{user}:{password}");
+        let phone_number_id = TWILIO_ACCOUNT_SID.into();
+        Self { phone_number_id, ..Self::new(name, face, &credential, TWILIO_AUTH_TOKEN, price_micros) }
+    }
+
+    fn at_vonage(name: &str, face: Face, credential: &str, price_micros: u64) -> Self {
+        let business_id = VONAGE_API_KEY.into();
+        Self { business_id, ..Self::new(name, face, credential, VONAGE_SIGNATURE_SECRET, price_micros) }
+    }
+
     /// One account per face, with the credentials above.
     pub fn defaults() -> Vec<Self> {
         vec![
@@ -225,6 +261,10 @@ impl SimAccount {
                 callback_secret: None,
                 ..Self::new("sleekflow-wa", Face::SleekflowWhatsapp, SLEEKFLOW_KEY, "", 26_000)
             },
+            Self::at_twilio("twilio-wa", Face::TwilioWhatsapp, (TWILIO_ACCOUNT_SID, TWILIO_AUTH_TOKEN), 22_000),
+            Self::at_twilio("twilio-sms", Face::TwilioSms, (TWILIO_API_KEY_SID, TWILIO_API_KEY_SECRET), 42_000),
+            Self::at_vonage("vonage-wa", Face::VonageWhatsapp, VONAGE_APPLICATION_ID, 24_000),
+            Self::at_vonage("vonage-sms", Face::VonageSms, &format!("{VONAGE_API_KEY}:{VONAGE_API_SECRET}"), 44_000),
         ]
     }
 }

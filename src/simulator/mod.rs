@@ -1,5 +1,4 @@
-//! Providers that misbehave on order: the wire formats of Meta, YCloud, Cliqtel, Infobip and SleekFlow over
-//! HTTP, with proven callbacks.
+//! Providers that misbehave on order: the wire formats of real ones over HTTP, with signed callbacks.
 //!
 //! A test tool. It keeps codes and numbers in memory on purpose, since counting what each phone really got is what it
 //! is for, and it logs none. README.md beside this file lists the paths, the credentials and the fates.
@@ -41,7 +40,9 @@ pub use book::{Count, Outcome, SeenCallback, SeenCode, SeenMessage, SeenPhone};
 pub use config::{
     Batching, CLIQTEL_ACCOUNT_ID, CLIQTEL_FROM_NUMBER_ID, CLIQTEL_KEY, CLIQTEL_SECRET, Face, INFOBIP_BASIC,
     INFOBIP_KEY, META_APP_SECRET, META_PHONE_NUMBER_ID, META_TOKEN, Mode, Retries, SENDER, SLEEKFLOW_KEY, SimAccount,
-    SimConfig, SimTime, YCLOUD_KEY, YCLOUD_SMS_SECRET, YCLOUD_WA_SECRET,
+    SimConfig, SimTime, TWILIO_ACCOUNT_SID, TWILIO_API_KEY_SECRET, TWILIO_API_KEY_SID, TWILIO_AUTH_TOKEN,
+    VONAGE_API_KEY, VONAGE_API_SECRET, VONAGE_APPLICATION_ID, VONAGE_PRIVATE_KEY, VONAGE_SIGNATURE_SECRET, YCLOUD_KEY,
+    YCLOUD_SMS_SECRET, YCLOUD_WA_SECRET,
 };
 pub use fates::{Fate, GivenFate};
 pub use laws::{ChannelLaws, Latency, Laws};

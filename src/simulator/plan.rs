@@ -251,7 +251,7 @@ fn failure_code(laws: &ChannelLaws, draws: &Draws, sticky: &Draws) -> u32 {
 }
 
 /// One callback per status, posted a little after it. Source of the SMS rule: YCloud, events fire for `delivered` and
-/// `undelivered` only; the same is assumed of Cliqtel.
+/// `undelivered` only; the same is assumed of Cliqtel. Twilio and Vonage do tell when an SMS was sent: left out here.
 fn tell(
     mut truth: Vec<(Duration, Status)>,
     handset_after: Option<Duration>,

@@ -163,8 +163,11 @@ impl Poster {
             world.count(|stats| stats.callbacks.silenced += statuses);
             return None;
         }
-        // Cliqtel tells of an SMS only where that SMS said to.
-        let of_account = if account.fixed.face == Face::CliqtelSms { None } else { live.callback_url };
+        // Cliqtel tells of an SMS, and Twilio of anything, only where that very message said to.
+        let of_account = match account.fixed.face {
+            Face::CliqtelSms | Face::TwilioWhatsapp | Face::TwilioSms => None,
+            _ => live.callback_url,
+        };
         let Some(url) = first.facts.callback_url.clone().or(of_account) else {
             world.count(|stats| stats.callbacks.nowhere += statuses);
             return None;

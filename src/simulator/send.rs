@@ -24,7 +24,7 @@ use crate::simulator::world::{Command, Stats, World, lock};
 /// How long callbacks before the answer may hold the answer up, by the wall clock.
 const FIRST_AT_MOST: Duration = Duration::from_secs(3);
 
-/// `sender_in_path`: Meta's phone number id.
+/// `sender_in_path`: Meta's phone number id, Twilio's AccountSid.
 pub(crate) async fn send(
     world: Arc<World>,
     face: Face,
@@ -92,9 +92,9 @@ fn trouble_of(answer: Answer, mode: Mode) -> Trouble {
     }
 }
 
-/// The account that the credential, and with Meta the path, belongs to.
+/// The account that the credential, and with Meta and Twilio the path, belongs to.
 fn account_of(world: &World, face: Face, sender_in_path: Option<&str>, http: &HttpRequest) -> Result<usize, Trouble> {
-    let shown = face.credential(http.headers()).unwrap_or_default();
+    let shown = face.credential(http.headers(), world.clock.now()).unwrap_or_default();
     let mut known = false;
     for (no, account) in world.accounts.iter().enumerate() {
         if account.fixed.face == face && account.fixed.credential == shown && !shown.is_empty() {

@@ -10,8 +10,8 @@ use serde::Deserialize;
 
 use crate::simulator::config::{Face, Mode};
 use crate::simulator::control;
-use crate::simulator::faces::Trouble;
 use crate::simulator::faces::sleekflow::number_of;
+use crate::simulator::faces::{self, Trouble};
 use crate::simulator::send::{answer, send};
 use crate::simulator::world::{Account, World};
 
@@ -31,6 +31,8 @@ pub(crate) fn serve(world: &Arc<World>, listener: TcpListener) -> std::io::Resul
             .configure(cliqtel)
             .configure(infobip)
             .configure(sleekflow)
+            .configure(twilio)
+            .configure(vonage)
             .configure(control::routes)
     };
     let server = HttpServer::new(app)
@@ -150,9 +152,34 @@ fn conversation_list(world: &World, conversation: &str, page: &Page, http: &Http
     HttpResponse::Ok().json(list)
 }
 
+fn twilio(app: &mut ServiceConfig) {
+    let to = async |world: Shared, account_sid: Path<String>, http: HttpRequest, body: Bytes| {
+        let face = if faces::twilio::is_whatsapp(&body) { Face::TwilioWhatsapp } else { Face::TwilioSms };
+        send(Arc::clone(&world), face, Some(&account_sid), http, &body).await
+    };
+    let one = async |world: Shared, path: Path<(String, String)>, http: HttpRequest| {
+        let (account_sid, sid) = path.into_inner();
+        let face = world.book.by_provider_id(&sid).map_or(Face::TwilioSms, |message| message.face);
+        if world.accounts.iter().all(|account| account.fixed.phone_number_id != account_sid) {
+            return answer(face.trouble(Trouble::NoSuchMessage));
+        }
+        status(&world, face, &sid, &http)
+    };
+    app.route("/twilio/2010-04-01/Accounts/{account_sid}/Messages.json", post().to(to))
+        .route("/twilio/2010-04-01/Accounts/{account_sid}/Messages/{sid}.json", get().to(one));
+}
+
+fn vonage(app: &mut ServiceConfig) {
+    let to = async |world: Shared, http: HttpRequest, body: Bytes| {
+        let face = if faces::vonage::is_whatsapp(&body) { Face::VonageWhatsapp } else { Face::VonageSms };
+        send(Arc::clone(&world), face, None, http, &body).await
+    };
+    app.route("/vonage/v1/messages", post().to(to));
+}
+
 /// The account of the credential that a question shows.
 fn asked<'w>(world: &'w World, face: Face, http: &HttpRequest) -> Result<&'w Account, Trouble> {
-    let shown = face.credential(http.headers()).unwrap_or_default();
+    let shown = face.credential(http.headers(), world.clock.now()).unwrap_or_default();
     let is_known = |no: &&Account| no.fixed.face == face && no.fixed.credential == shown;
     let known = world.accounts.iter().find(is_known).filter(|_| !shown.is_empty());
     let account = known.ok_or(Trouble::Unauthorized)?;

@@ -2,8 +2,12 @@
 
 use std::fmt::Write as _;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use hmac::{Hmac, KeyInit, Mac};
-use sha2::Sha256;
+use serde_json::json;
+use sha1::Sha1;
+use sha2::{Digest, Sha256};
 
 /// Lower-case hexadecimal HMAC-SHA256 over the parts, one after the other.
 pub(crate) fn hmac_hex(secret: &str, parts: &[&[u8]]) -> String {
@@ -26,6 +30,46 @@ pub(crate) fn ycloud(secret: &str, unix_s: i64, body: &[u8]) -> String {
 /// `X-Cliqtel-Signature`: assumed, none is published.
 pub(crate) fn cliqtel(secret: &str, body: &[u8]) -> String {
     format!("sha256={}", hmac_hex(secret, &[body]))
+}
+
+/// `X-Twilio-Signature`: base64 HMAC-SHA1 over the URL without its fragment and over all parameters, each name followed by
+/// its value, sorted by name. Source: Twilio, "Validating requests are coming from Twilio".
+pub(crate) fn twilio(auth_token: &str, url: &str, params: &[(&str, String)]) -> String {
+    let mut sorted: Vec<_> = params.iter().collect();
+    sorted.sort();
+    let mut mac = Hmac::<Sha1>::new_from_slice(auth_token.as_bytes()).expect("HMAC takes a key of any length");
+    mac.update(url.split('#').next().unwrap_or_default().as_bytes());
+    for (name, value) in sorted {
+        mac.update(name.as_bytes());
+        mac.update(value.as_bytes());
+    }
+    STANDARD.encode(mac.finalize().into_bytes())
+}
+
+/// What a token of Vonage's says beside the body's hash.
+pub(crate) struct VonageClaims<'a> {
+    pub iat: i64,
+    pub jti: &'a str,
+    pub api_key: &'a str,
+    pub application_id: &'a str,
+}
+
+/// `Authorization`: `Bearer` and a JWT, HS256 with the signature secret. Source: Vonage, "Signed webhooks".
+pub(crate) fn vonage(secret: &str, claims: &VonageClaims<'_>, body: &[u8]) -> String {
+    let header = json!({"alg": "HS256", "typ": "JWT"});
+    let claims = json!({
+        "iat": claims.iat,
+        "jti": claims.jti,
+        "iss": "Vonage",
+        "payload_hash": hex::encode(Sha256::digest(body)),
+        "api_key": claims.api_key,
+        "application_id": claims.application_id,
+    });
+    let part = |json: serde_json::Value| URL_SAFE_NO_PAD.encode(json.to_string());
+    let signed = format!("{}.{}", part(header), part(claims));
+    let mut mac = Hmac::<Sha256>::new_from_slice(secret.as_bytes()).expect("HMAC takes a key of any length");
+    mac.update(signed.as_bytes());
+    format!("Bearer {signed}.{}", URL_SAFE_NO_PAD.encode(mac.finalize().into_bytes()))
 }
 
 /// JSON as Meta puts it on the wire: what is not ASCII as `\u` escapes, `/` as `\/`. Both occur inside strings only, so
@@ -64,11 +108,22 @@ mod tests {
             let signature = match text("provider") {
                 "meta" => meta(secret, body),
                 "ycloud" => ycloud(secret, vector["t"].as_i64().unwrap(), body),
+                "twilio" => {
+                    let params = vector["params"].as_object().unwrap().iter();
+                    let params: Vec<_> =
+                        params.map(|(name, value)| (name.as_str(), value.as_str().unwrap().to_owned())).collect();
+                    twilio(secret, text("url"), &params)
+                }
+                "vonage" => {
+                    let (jti, api_key, application_id) = (text("jti"), text("api_key"), text("application_id"));
+                    let iat = vector["iat"].as_i64().unwrap();
+                    vonage(secret, &VonageClaims { iat, jti, api_key, application_id }, body)
+                }
                 _ => cliqtel(secret, body),
             };
             assert_eq!(signature, text("signature"), "{} {}", text("provider"), text("name"));
         }
-        assert_eq!(vectors.as_array().unwrap().len(), 7);
+        assert_eq!(vectors.as_array().unwrap().len(), 10);
     }
 
     #[test]

@@ -2,6 +2,8 @@
 
 mod infobip;
 mod sleekflow;
+mod twilio;
+mod vonage;
 
 use std::net::TcpListener;
 use std::sync::Arc;

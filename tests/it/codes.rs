@@ -117,6 +117,8 @@ async fn paths_of_a_code_in_a_process_of_its_own() {
         ("cliqtel-wa", "ycloud-sms"),
         ("infobip-wa", "infobip-sms"),
         ("sleekflow-wa", "infobip-sms"),
+        ("twilio-wa", "vonage-sms"),
+        ("vonage-wa", "twilio-sms"),
     ] {
         let steps = move |settings: &mut otpost::config::Settings| {
             settings.route.way.steps = vec![whatsapp.to_owned(), sms.to_owned()];

@@ -288,6 +288,16 @@ async fn a_whatsapp_of_which_nothing_is_heard_gets_one_sms_at_the_deadline() {
 }
 
 #[tokio::test]
+async fn every_fate_ends_as_it_should_through_twilio_and_vonage() {
+    all_fates("twilio-wa", "vonage-sms").await;
+}
+
+#[tokio::test]
+async fn every_fate_ends_as_it_should_through_vonage_and_twilio() {
+    all_fates("vonage-wa", "twilio-sms").await;
+}
+
+#[tokio::test]
 async fn a_silent_whatsapp_gets_one_sms_at_the_deadline_and_not_before() {
     with_app(async |app| {
         let id = app.send("+628123450003").await;
@@ -321,9 +331,8 @@ async fn replace_after_is_what_the_request_asks_for() {
     .await;
 }
 
-#[tokio::test]
-async fn an_sms_first_route_has_whatsapp_behind_it() {
-    with_settings(route(&["cliqtel-sms", "ycloud-wa"]), async |app| {
+async fn sms_first(sms: &'static str, whatsapp: &'static str) {
+    with_settings(route(&[sms, whatsapp]), async |app| {
         let silent = json!({ "sms": "silent", "whatsapp": "delivered" });
         app.sim.set_fate("+628123451111", serde_json::from_value(silent).unwrap());
         let failing = json!({ "sms": "failed", "whatsapp": "delivered" });
@@ -336,6 +345,7 @@ async fn an_sms_first_route_has_whatsapp_behind_it() {
             let message = app.message(id).await;
             assert_eq!(message["state"], "delivered", "{message:#}");
             assert_eq!(message["attempts"][0]["channel"], "sms");
+            assert_eq!(message["attempts"][0]["account"], sms);
             assert_eq!(message["attempts"][1]["channel"], "whatsapp");
             assert_eq!(message["attempts"][1]["reason"], reason, "{message:#}");
             assert_eq!(message["channel"], "whatsapp");
@@ -344,6 +354,8 @@ async fn an_sms_first_route_has_whatsapp_behind_it() {
         let message = app.message(&well).await;
         assert_eq!(message["attempts"].as_array().unwrap().len(), 1, "{message:#}");
         assert_eq!(message["attempts"][0]["timer"], "disarmed");
+        let refusals = app.sim.refusals();
+        assert!(refusals.is_empty(), "{refusals:?}");
     })
     .await;
 }
@@ -376,6 +388,40 @@ async fn an_sms_of_infobip_s_is_a_first_step_as_well() {
         assert_eq!(app.sim.phone("+628123453333").received.sms, 0);
     })
     .await;
+}
+
+#[tokio::test]
+async fn an_sms_first_route_has_whatsapp_behind_it() {
+    sms_first("cliqtel-sms", "ycloud-wa").await;
+}
+
+#[tokio::test]
+async fn an_sms_first_route_through_twilio_has_whatsapp_behind_it() {
+    sms_first("twilio-sms", "vonage-wa").await;
+}
+
+#[tokio::test]
+async fn an_sms_first_route_through_vonage_has_whatsapp_behind_it() {
+    sms_first("vonage-sms", "twilio-wa").await;
+}
+
+/// The callbacks of these name our attempt, so an SMS whose answer was lost is not sent a second time.
+#[tokio::test]
+async fn an_sms_without_an_answer_is_found_by_its_callback_through_twilio_and_vonage() {
+    for sms in ["twilio-sms", "vonage-sms"] {
+        with_settings(route(&[sms, "ycloud-wa"]), async |app| {
+            let fate = json!({ "sms": "reset-after", "whatsapp": "delivered" });
+            app.sim.set_fate("+628123454444", serde_json::from_value(fate).unwrap());
+            let id = app.send("+628123454444").await;
+            app.pass(Duration::from_secs(20)).await;
+            let message = app.message(&id).await;
+            let attempts = message["attempts"].as_array().unwrap();
+            assert_eq!((attempts.len(), &attempts[0]["state"]), (1, &json!("delivered")), "{message:#}");
+            let phone = app.sim.phone("+628123454444");
+            assert_eq!((phone.requests.sms, phone.received.sms), (1, 1), "{sms}");
+        })
+        .await;
+    }
 }
 
 #[tokio::test]

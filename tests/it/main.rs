@@ -3,6 +3,7 @@
 mod helpers;
 mod api;
 mod callbacks;
+mod callback_proofs;
 mod codes;
 mod demo;
 mod fates;

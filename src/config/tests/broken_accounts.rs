@@ -95,11 +95,11 @@ pub(super) const ROWS: &[Row] = &[
         ],
     ),
     (
-        "[route]\nsteps = ['a']\n[accounts.a]\nprovider = 'twilio'\nfoo = 1",
+        "[route]\nsteps = ['a']\n[accounts.a]\nprovider = 'nexmo'\nfoo = 1",
         &["OTPOST_ACCOUNTS__A__FOO=1"],
         &[
             r#"otpost.toml:3: accounts.a.channel: is missing; must be "whatsapp" or "sms""#,
-            r#"otpost.toml:4: accounts.a.provider: is "twilio"; must be "meta" or "ycloud" or "cliqtel" or "infobip" or "sleekflow""#,
+            r#"otpost.toml:4: accounts.a.provider: is "nexmo"; must be "meta" or "ycloud" or "cliqtel" or "infobip" or "sleekflow" or "twilio" or "vonage""#,
         ],
     ),
     (
@@ -184,5 +184,66 @@ pub(super) const ROWS: &[Row] = &[
         "[route]\nsteps = ['a']\n[accounts.a]\nprovider = 'sleekflow'\nchannel = 'whatsapp'\nfrom = '+447400123456'\napi_key = 's3cret'\nchannel_type = 'sms'\ntemplate_namespace = 'ns'\ntemplate = 't'\nlanguage = 'id'",
         &[],
         &[r#"otpost.toml:8: accounts.a.channel_type: is "sms"; must be "whatsappcloudapi" or "whatsapp360dialog""#],
+    ),
+    (
+        "[route]\nsteps = ['a']\n[accounts.a]\nprovider = 'twilio'\nchannel = 'whatsapp'",
+        &[],
+        &[
+            "otpost.toml:3: accounts.a.account_sid: is missing; must be AC and 32 of 0-9 and a-f",
+            "otpost.toml:3: accounts.a.auth_token: is missing; must be the secret, env:NAME or file:/path",
+            "otpost.toml:3: accounts.a.from: is missing; must be the sender's number with + and calling code, or give a `messaging_service_sid`",
+            "otpost.toml:3: accounts.a.template: is missing; must be the sid of an approved authentication template: HX and 32 of 0-9 and a-f",
+        ],
+    ),
+    (
+        "[route]\nsteps = ['a']\n[accounts.a]\nprovider = 'twilio'\nchannel = 'whatsapp'\naccount_sid = 'AC1'\nauth_token = 's3cret'\napi_key_secret = 's3cret'\nfrom = 'Example'\ntemplate = 'login_code'\nlanguage = 'en'\ndiscard_content = 'yes'",
+        &[],
+        &[
+            "otpost.toml:3: accounts.a.api_key_sid: is missing; must be SK and 32 of 0-9 and a-f",
+            r#"otpost.toml:6: accounts.a.account_sid: is "AC1"; must be AC and 32 of 0-9 and a-f"#,
+            r#"otpost.toml:9: accounts.a.from: is "Example"; must be the sender's number with + and calling code"#,
+            r#"otpost.toml:10: accounts.a.template: is "login_code"; must be the sid of an approved authentication template: HX and 32 of 0-9 and a-f"#,
+            "otpost.toml:11: accounts.a.language: is not a setting; here can stand: account_sid, api_key_secret, api_key_sid, auth_token, auth_token_previous, base_url, channel, concurrency, discard_content, from, messaging_service_sid, on_unknown, per_second, price, provider, template",
+            "otpost.toml:12: accounts.a.discard_content: is text; must be true or false",
+        ],
+    ),
+    (
+        "[route]\nsteps = ['a']\n[accounts.a]\nprovider = 'twilio'\nchannel = 'sms'\naccount_sid = 'AC00000000000000000000000000000001'\nauth_token = 's3cret'\napi_key_sid = 'SK00000000000000000000000000000001'\nfrom = 'Example'\nmessaging_service_sid = 'MG00000000000000000000000000000001'",
+        &["OTPOST_ACCOUNTS__A__DISCARD_CONTENT=perhaps"],
+        &[
+            "otpost.toml:3: accounts.a.api_key_secret: is missing; must be the secret, env:NAME or file:/path",
+            "otpost.toml:10: accounts.a.messaging_service_sid: is given beside `from`; must be one of the two",
+            r#"OTPOST_ACCOUNTS__A__DISCARD_CONTENT: accounts.a.discard_content: is "perhaps"; must be true or false"#,
+        ],
+    ),
+    (
+        "[route]\nsteps = ['a']\n[accounts.a]\nprovider = 'vonage'\nchannel = 'sms'",
+        &[],
+        &[
+            "otpost.toml:3: accounts.a.api_key: is missing; must be the account's API key, which is no secret",
+            "otpost.toml:3: accounts.a.api_secret: is missing; must be the secret, env:NAME or file:/path, or give `application_id` and `private_key`",
+            "otpost.toml:3: accounts.a.from: is missing; must be the sender",
+            "otpost.toml:3: accounts.a.signature_secret: is missing; must be the secret, env:NAME or file:/path",
+        ],
+    ),
+    (
+        "[route]\nsteps = ['a']\n[accounts.a]\nprovider = 'vonage'\nchannel = 'whatsapp'\napi_key = 'a b'\nprivate_key = 's3cret'\nfrom = '0171'\nsignature_secret = 's3cret'\nsignature_tolerance_s = 1\ntemplate = 'login_code'\nlanguage = 'en'",
+        &[],
+        &[
+            "otpost.toml:3: accounts.a.application_id: is missing; must be the application's id",
+            r#"otpost.toml:6: accounts.a.api_key: is "a b"; must be the account's API key, which is no secret"#,
+            "otpost.toml:7: accounts.a.private_key: is no RSA key of 2048 to 4096 bits; must be a private key in PEM",
+            r#"otpost.toml:8: accounts.a.from: is "0171"; must be the sender's number with + and calling code"#,
+            "otpost.toml:10: accounts.a.signature_tolerance_s: is 1; must be 60 to 86400 seconds",
+            r#"otpost.toml:11: accounts.a.template: is "login_code"; must be the namespace of an approved authentication template, a colon and its name: a-z, 0-9 and _"#,
+        ],
+    ),
+    (
+        "[route]\nsteps = ['a']\n[accounts.a]\nprovider = 'vonage'\nchannel = 'sms'\napi_key = 'abcd0001'\napi_secret = 's3cret'\napplication_id = 'a1'\nprivate_key = 'file:/nonexistent/key.pem'\nfrom = 'Example'\nsignature_secret = 's3cret'",
+        &[],
+        &[
+            "otpost.toml:8: accounts.a.application_id: is given beside `api_secret`; must be left out, or `api_secret` must",
+            "otpost.toml:9: accounts.a.private_key: refers to file:/nonexistent/key.pem, which does not exist; must be a file that can be read",
+        ],
     ),
 ];

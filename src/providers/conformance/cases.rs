@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 
+use crate::domain::channel::Channel;
 use crate::domain::secret::Secret;
 use crate::providers::Provider;
 use crate::providers::cliqtel::{CliqtelSender, CliqtelSms, CliqtelSmsConfig, CliqtelWhatsapp, CliqtelWhatsappConfig};
@@ -12,6 +13,8 @@ use crate::providers::infobip::{
 use crate::providers::meta::{Meta, MetaConfig};
 use crate::providers::signature::{FixedHeader, HmacCheck, Scheme};
 use crate::providers::sleekflow::{ChannelType, Sleekflow, SleekflowConfig};
+use crate::providers::twilio::{Twilio, TwilioConfig, TwilioSender};
+use crate::providers::vonage::{Vonage, VonageAuth, VonageConfig};
 use crate::providers::ycloud::{YcloudSms, YcloudSmsConfig, YcloudWhatsapp, YcloudWhatsappConfig};
 
 /// A provider and how much of it the suite is known to run, so that nothing is skipped silently.
@@ -114,6 +117,42 @@ pub const CASES: &[Case] = &[
             codes: 41,
             verdicts: 1575,
             signatures: 8,
+            handshakes: 0,
+            tokens: 0,
+        },
+    },
+    Case {
+        name: "twilio",
+        adapter: twilio,
+        template: ("HX00000000000000000000000000000003", ""),
+        signing: &["whatsapp", "sms"],
+        runs: Runs {
+            requests: 4,
+            answers: 15,
+            told: 1,
+            callbacks: 19,
+            receipts: 17,
+            codes: 85,
+            verdicts: 2440,
+            signatures: 44,
+            handshakes: 0,
+            tokens: 0,
+        },
+    },
+    Case {
+        name: "vonage",
+        adapter: vonage,
+        template: ("00000000_0000_0000_0000_000000000003:otp_code_en", "en"),
+        signing: &["whatsapp", "sms"],
+        runs: Runs {
+            requests: 2,
+            answers: 12,
+            told: 0,
+            callbacks: 13,
+            receipts: 12,
+            codes: 50,
+            verdicts: 2302,
+            signatures: 32,
             handshakes: 0,
             tokens: 0,
         },
@@ -272,4 +311,50 @@ fn sleekflow(adapter: &str, keys: &Keys) -> Box<dyn Provider> {
         template_namespace: "00000000_0000_0000_0000_000000000003".to_owned(),
         hook_secrets: vec![Secret::new(&*keys.secret)],
     }))
+}
+
+fn twilio(adapter: &str, keys: &Keys) -> Box<dyn Provider> {
+    let from = |number: &str| TwilioSender::From(number.to_owned());
+    let (channel, sender) = match adapter {
+        "sms" | "sms-discarding" => (Channel::Sms, from("+12025550110")),
+        "whatsapp" => (Channel::Whatsapp, from("+12025550100")),
+        "whatsapp-service" => {
+            (Channel::Whatsapp, TwilioSender::MessagingService("MG00000000000000000000000000000002".to_owned()))
+        }
+        other => panic!("{other}"),
+    };
+    // Unless it signs, it is the key.
+    let auth_token = if keys.vector.is_null() { Secret::new("k") } else { Secret::new("current") };
+    Box::new(Twilio::new(
+        channel,
+        TwilioConfig {
+            base_url: "https://provider.test/".to_owned(),
+            account_sid: "AC00000000000000000000000000000001".to_owned(),
+            auth_token,
+            auth_token_previous: Some(Secret::new(&*keys.secret)),
+            api_key: None,
+            sender,
+            discard_content: adapter == "sms-discarding",
+        },
+    ))
+}
+
+fn vonage(adapter: &str, keys: &Keys) -> Box<dyn Provider> {
+    let (channel, from) = match adapter {
+        "sms" => (Channel::Sms, "Example"),
+        "whatsapp" => (Channel::Whatsapp, "+12025550100"),
+        other => panic!("{other}"),
+    };
+    let api_key = keys.vector["expect_api_key"].as_str().unwrap_or("abcd0001");
+    Box::new(Vonage::new(
+        channel,
+        VonageConfig {
+            base_url: "https://provider.test/".to_owned(),
+            api_key: api_key.to_owned(),
+            auth: VonageAuth::ApiSecret(Secret::new("k")),
+            from: from.to_owned(),
+            signature_secrets: vec![Secret::new("current"), Secret::new(&*keys.secret)],
+            tolerance_s: keys.tolerance_s,
+        },
+    ))
 }

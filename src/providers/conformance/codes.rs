@@ -14,7 +14,14 @@ pub struct CodeTemplate {
     /// `own` or `meta`: whose codes stand there. Or a name of the provider's own, see [`CodeRow::templates`].
     codes: String,
     kind: String,
+    /// JSON, or as text a body that is none.
     body: Value,
+}
+
+impl CodeTemplate {
+    fn text(&self) -> String {
+        self.body.as_str().map_or_else(|| self.body.to_string(), str::to_owned)
+    }
 }
 
 #[derive(Clone, Deserialize)]
@@ -67,8 +74,11 @@ impl Case {
             code if code.contains(':') => {
                 let (adapter, status) = code.split_once(':').unwrap();
                 let template = templates.iter().find(|t| t.adapter == adapter && t.kind == "callback").unwrap();
-                let body =
-                    template.body.to_string().replace("$CODE", "").replace("\"failed\"", &format!("\"{status}\""));
+                let mut body = template.text().replace("$CODE", "");
+                // Their own words for it.
+                for word in ["\"failed\"", "\"rejected\""] {
+                    body = body.replace(word, &format!("\"{status}\""));
+                }
                 self.check_failed(row, "callback", adapter, &body, runs);
             }
             "200-299" => {
@@ -82,6 +92,8 @@ impl Case {
                     // Decided on the code, whatever the status.
                     _ if self.name == "meta" || upstream => &[400, 403, 429, 500, 503],
                     Some(status) => &[u16::try_from(status).unwrap()],
+                    // Listed without one.
+                    None if row.http_status.is_null() => &[400],
                     None => panic!("{code}"),
                 };
                 let codes = row.templates.as_deref().unwrap_or(if upstream { "meta" } else { "own" });
@@ -103,9 +115,9 @@ impl Case {
         let mut places = 0;
         let written = row.written.as_deref().unwrap_or(code);
         for template in templates.iter().filter(|t| t.codes == codes) {
-            let body = template.body.to_string();
+            let body = template.text();
             let mut bodies = vec![body.replace("$CODE", written)];
-            if written.parse::<u32>().is_ok() {
+            if written.parse::<u32>().is_ok() && body.contains("\"$CODE\"") {
                 bodies.push(body.replace("\"$CODE\"", written));
             }
             for body in bodies {
@@ -138,7 +150,7 @@ impl Case {
                     self.check_refused(row, None, &template.adapter, status, body, runs);
                 }
                 if let Some(word) = word {
-                    let body = template.body.to_string().replace("$CODE", word);
+                    let body = template.text().replace("$CODE", word);
                     self.check_refused(row, Some(word), &template.adapter, status, &body, runs);
                 }
             }

@@ -3,18 +3,16 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use base64::Engine;
-use base64::prelude::BASE64_STANDARD;
-use chrono::DateTime;
-use serde_json::Value;
-
 use crate::providers::conformance::{Case, Keys, Runs};
 use crate::providers::signature::Scheme;
 use crate::providers::{Callback, Handshake, Unverified};
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+use chrono::DateTime;
 
 impl Case {
     pub fn check_vectors(&self, runs: &mut Runs) {
-        let vectors = self.json_if_any::<Value>("vectors/signatures.json");
+        let vectors = self.vectors("vectors/signatures.json");
         // The names that count once, by adapter and vector.
         let mut used: BTreeMap<(&str, &str), Option<String>> = BTreeMap::new();
         for vector in &vectors {
@@ -61,7 +59,7 @@ impl Case {
                 runs.signatures += 1;
             }
         }
-        for vector in self.json_if_any::<Value>("vectors/handshakes.json") {
+        for vector in self.vectors("vectors/handshakes.json") {
             let keys = Keys { verify_token: vector["verify_token"].as_str().unwrap().to_owned(), ..Keys::default() };
             let given = (self.adapter)("whatsapp", &keys).handshake(vector["query"].as_str().unwrap());
             let expected = match vector["expect_status"].as_u64() {
@@ -73,7 +71,7 @@ impl Case {
             assert_eq!(given, expected, "{}", vector["name"]);
             runs.handshakes += 1;
         }
-        for vector in self.json_if_any::<Value>("vectors/tokens.json") {
+        for vector in self.vectors("vectors/tokens.json") {
             let keys = Keys { verify_token: vector["expected_token"].as_str().unwrap().to_owned(), ..Keys::default() };
             let token = vector["path"].as_str().unwrap().rsplit('/').next().unwrap();
             let query = if token.is_empty() { String::new() } else { format!("token={token}") };

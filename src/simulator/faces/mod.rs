@@ -2,6 +2,8 @@
 //! documentation and apart from the adapters, so that each finds the other's mistakes.
 
 use actix_web::http::header::HeaderMap;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use chrono::{DateTime, SecondsFormat, Utc};
 use serde_json::Value;
 
@@ -17,6 +19,8 @@ mod ycloud;
 mod cliqtel;
 mod infobip;
 pub(in crate::simulator) mod sleekflow;
+pub(crate) mod twilio;
+pub(crate) mod vonage;
 
 /// A send request with a right shape.
 #[derive(Debug)]
@@ -89,8 +93,9 @@ pub(crate) enum Trouble {
 const RETRY_AFTER_S: u32 = 30;
 
 impl Face {
-    /// The credential that the request shows; of Basic authentication the name, a colon and the password.
-    pub(crate) fn credential(self, headers: &HeaderMap) -> Option<String> {
+    /// The credential that the request shows; of Basic authentication the name, a colon and the password, of a signed
+    /// token whom it speaks for.
+    pub(crate) fn credential(self, headers: &HeaderMap, now: DateTime<Utc>) -> Option<String> {
         let header = |name| headers.get(name)?.to_str().ok();
         let shown = match self {
             Self::Meta | Self::CliqtelWhatsapp | Self::CliqtelSms => {
@@ -99,6 +104,14 @@ impl Face {
             Self::YcloudWhatsapp | Self::YcloudSms => header("x-api-key")?,
             Self::InfobipWhatsapp | Self::InfobipSms => header("authorization")?.strip_prefix("App ")?,
             Self::SleekflowWhatsapp => header("x-sleekflow-api-key")?,
+            Self::TwilioWhatsapp | Self::TwilioSms => return basic(header("authorization")?),
+            Self::VonageWhatsapp | Self::VonageSms => {
+                let authorization = header("authorization")?;
+                return match authorization.strip_prefix("Bearer ") {
+                    Some(token) => vonage::application(token, now),
+                    None => basic(authorization),
+                };
+            }
         };
         Some(shown.to_owned())
     }
@@ -106,10 +119,12 @@ impl Face {
     /// What a request's `Content-Type` must begin with, or the real ones find nothing in its body.
     pub(crate) fn content_type(self) -> &'static str {
         match self {
+            Self::TwilioWhatsapp | Self::TwilioSms => "application/x-www-form-urlencoded",
             Self::Meta | Self::YcloudWhatsapp | Self::YcloudSms | Self::CliqtelWhatsapp | Self::CliqtelSms => {
                 "application/json"
             }
             Self::InfobipWhatsapp | Self::InfobipSms | Self::SleekflowWhatsapp => "application/json",
+            Self::VonageWhatsapp | Self::VonageSms => "application/json",
         }
     }
 
@@ -125,6 +140,8 @@ impl Face {
             Self::InfobipWhatsapp => infobip::read_whatsapp(account, body),
             Self::InfobipSms => infobip::read_sms(body),
             Self::SleekflowWhatsapp => sleekflow::read(account, body),
+            Self::TwilioWhatsapp | Self::TwilioSms => twilio::read(self.channel(), account, body),
+            Self::VonageWhatsapp | Self::VonageSms => vonage::read(self.channel(), account, body),
         }
     }
 
@@ -136,6 +153,8 @@ impl Face {
             Self::CliqtelWhatsapp | Self::CliqtelSms => cliqtel::trouble(trouble),
             Self::InfobipWhatsapp | Self::InfobipSms => infobip::trouble(self, trouble),
             Self::SleekflowWhatsapp => sleekflow::trouble(trouble),
+            Self::TwilioWhatsapp | Self::TwilioSms => twilio::trouble(trouble, self.channel()),
+            Self::VonageWhatsapp | Self::VonageSms => vonage::trouble(trouble, self.channel()),
         }
     }
 
@@ -155,6 +174,8 @@ impl Face {
             Self::CliqtelWhatsapp | Self::CliqtelSms => cliqtel::accepted(self, account, request, facts),
             Self::InfobipWhatsapp | Self::InfobipSms => infobip::accepted(self, facts),
             Self::SleekflowWhatsapp => sleekflow::accepted(account, request, facts),
+            Self::TwilioWhatsapp | Self::TwilioSms => twilio::accepted(self.channel(), account, request, facts),
+            Self::VonageWhatsapp | Self::VonageSms => vonage::accepted(facts),
         };
         Reply { http, body, retry_after_s: None, reason: String::new() }
     }
@@ -165,6 +186,8 @@ impl Face {
             Self::YcloudWhatsapp | Self::YcloudSms => ycloud::id(draws),
             Self::CliqtelWhatsapp | Self::CliqtelSms | Self::SleekflowWhatsapp => cliqtel::id(draws).to_string(),
             Self::InfobipWhatsapp | Self::InfobipSms => infobip::id(request, draws),
+            Self::TwilioWhatsapp | Self::TwilioSms => twilio::id(draws),
+            Self::VonageWhatsapp | Self::VonageSms => vonage::id(draws),
         }
     }
 
@@ -173,7 +196,7 @@ impl Face {
         self,
         account: &SimAccount,
         secret: Option<&str>,
-        _url: &str,
+        url: &str,
         batch: &[Callback],
         now: DateTime<Utc>,
     ) -> (Vec<(&'static str, String)>, String) {
@@ -184,18 +207,28 @@ impl Face {
             Self::InfobipWhatsapp | Self::InfobipSms => infobip::post(account, secret, batch),
             // Never asked for: it calls nobody back.
             Self::SleekflowWhatsapp => (Vec::new(), String::new()),
+            Self::TwilioWhatsapp | Self::TwilioSms => twilio::post(self.channel(), account, secret, url, batch),
+            Self::VonageWhatsapp | Self::VonageSms => vonage::post(self.channel(), account, secret, batch, now),
         }
     }
 
-    /// The answer to somebody who asks for a message; Meta and Infobip's WhatsApp cannot be asked.
+    /// The answer to somebody who asks for a message; Meta, Vonage and Infobip's WhatsApp cannot be asked.
     pub(crate) fn status(self, account: &SimAccount, message: &SeenMessage, now: DateTime<Utc>) -> Value {
         match self {
             Self::CliqtelWhatsapp | Self::CliqtelSms => cliqtel::status(message, now),
             Self::InfobipWhatsapp | Self::InfobipSms => infobip::log(account, message, now),
             Self::SleekflowWhatsapp => sleekflow::message(account, message, now),
-            Self::Meta | Self::YcloudWhatsapp | Self::YcloudSms => ycloud::status(account, message, now),
+            Self::TwilioWhatsapp | Self::TwilioSms => twilio::status(account, message, now),
+            Self::Meta | Self::YcloudWhatsapp | Self::YcloudSms | Self::VonageWhatsapp | Self::VonageSms => {
+                ycloud::status(account, message, now)
+            }
         }
     }
+}
+
+/// Name, colon and password.
+fn basic(authorization: &str) -> Option<String> {
+    String::from_utf8(STANDARD.decode(authorization.strip_prefix("Basic ")?).ok()?).ok()
 }
 
 pub(crate) fn wamid(to: &str, draws: &Draws) -> String {
