@@ -179,7 +179,8 @@ async fn what_is_remembered_is_forgotten_in_time_and_on_request() {
             assert_eq!(recall(app, "+628123450002").await, BOTH);
             // A lesson of another kind must not make the first one last.
             app.sim.set_fate("+628123450002", serde_json::from_value(json!({ "whatsapp": "silent" })).unwrap());
-            app.send("+628123450002").await;
+            let wish = json!({ "to": "+628123450002", "channel": "whatsapp" });
+            assert_eq!(app.post("/v1/messages", wish).await.0, 202);
             app.pass(Duration::from_secs(30)).await;
             app.clock.advance(TimeDelta::minutes(1));
             assert_eq!(recall(app, "+628123450002").await, BY_SMS);

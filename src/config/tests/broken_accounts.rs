@@ -203,7 +203,6 @@ pub(super) const ROWS: &[Row] = &[
             r#"otpost.toml:6: accounts.a.account_sid: is "AC1"; must be AC and 32 of 0-9 and a-f"#,
             r#"otpost.toml:9: accounts.a.from: is "Example"; must be the sender's number with + and calling code"#,
             r#"otpost.toml:10: accounts.a.template: is "login_code"; must be the sid of an approved authentication template: HX and 32 of 0-9 and a-f"#,
-            "otpost.toml:11: accounts.a.language: is not a setting; here can stand: account_sid, api_key_secret, api_key_sid, auth_token, auth_token_previous, base_url, channel, concurrency, discard_content, from, messaging_service_sid, on_unknown, per_second, price, provider, template",
             "otpost.toml:12: accounts.a.discard_content: is text; must be true or false",
         ],
     ),
