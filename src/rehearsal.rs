@@ -1,5 +1,7 @@
 //! Settings under which every account talks to the simulator: for the demo, the tests and the benchmarks.
 
+mod described;
+
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::Path;
@@ -17,6 +19,7 @@ use crate::domain::texts::Texts;
 use crate::providers::Template;
 use crate::providers::client::ClientSettings;
 use crate::providers::cliqtel::{CliqtelSender, CliqtelSmsConfig, CliqtelWhatsappConfig};
+use crate::providers::engagelab::{self, CallbackId, EngagelabConfig, Parameter, Product, Value};
 use crate::providers::infobip::{InfobipProof, InfobipSmsConfig, InfobipWhatsappConfig};
 use crate::providers::meta::MetaConfig;
 use crate::providers::sleekflow::{ChannelType, SleekflowConfig};
@@ -28,7 +31,7 @@ use crate::providers::ycloud::{DEFAULT_TOLERANCE_S, YcloudSmsConfig, YcloudWhats
 use crate::simulator as sim;
 
 /// Accounts of the simulator, by the names under which it has them.
-pub const ACCOUNTS: [&str; 12] = [
+pub const ACCOUNTS: [&str; 16] = [
     "meta-main",
     "ycloud-wa",
     "ycloud-sms",
@@ -41,6 +44,10 @@ pub const ACCOUNTS: [&str; 12] = [
     "twilio-sms",
     "vonage-wa",
     "vonage-sms",
+    "engagelab-wa",
+    "engagelab-sms",
+    "http-wa",
+    "http-sms",
 ];
 
 /// The route unless a test wants another: Meta's WhatsApp, then YCloud's SMS.
@@ -176,6 +183,15 @@ pub fn settings(data_dir: &Path, listen: SocketAddr, simulator_url: &str, replac
         ("twilio-sms".to_owned(), account(Channel::Sms, ProviderSettings::TwilioSms(twilio(url, true)))),
         ("vonage-wa".to_owned(), account(Channel::Whatsapp, ProviderSettings::VonageWhatsapp(vonage(url, true)))),
         ("vonage-sms".to_owned(), account(Channel::Sms, ProviderSettings::VonageSms(vonage(url, false)))),
+        ("engagelab-wa".to_owned(), account(Channel::Whatsapp, engagelab(url, Channel::Whatsapp))),
+        ("engagelab-sms".to_owned(), {
+            let template = Template { name: "login-sms".to_owned(), language: "default".to_owned() };
+            let english = Language::parse("en").expect("a language");
+            let templates = Templates::new(vec![AccountTemplate::new(english, template)]);
+            AccountSettings { templates, ..account(Channel::Sms, engagelab(url, Channel::Sms)) }
+        }),
+        ("http-wa".to_owned(), account(Channel::Whatsapp, described::whatsapp(url))),
+        ("http-sms".to_owned(), account(Channel::Sms, described::sms(url))),
     ]);
     let purpose = |valid_for_s, code_length| Purpose { valid_for_s, code_length, replace_after_s };
     Settings {
@@ -272,8 +288,35 @@ fn vonage(url: &str, with_private_key: bool) -> VonageConfig {
 /// The token in the callback address of the WhatsApp account at Cliqtel.
 const CLIQTEL_TOKEN: &str = "sim-cliqtel-callback-token";
 
+/// The OTP product; the SMS account asks for the header `Authorization` as well.
+fn engagelab(url: &str, channel: Channel) -> ProviderSettings {
+    let (key, authorization) = match channel {
+        Channel::Whatsapp => (sim::ENGAGELAB_WA_KEY, None),
+        Channel::Sms => (sim::ENGAGELAB_SMS_KEY, Some(Secret::new(sim::ENGAGELAB_AUTHORIZATION))),
+    };
+    let (dev_key, dev_secret) = key.split_once(':').expect("the simulator's key is a pair");
+    let callbacks = CallbackId {
+        username: sim::ENGAGELAB_USERNAME.to_owned(),
+        secrets: vec![Secret::new(sim::ENGAGELAB_CALLBACK_SECRET)],
+        authorization,
+        tolerance_s: engagelab::DEFAULT_TOLERANCE_S,
+    };
+    let params = vec![Parameter { name: "brand".to_owned(), value: Value::Fixed("Example".to_owned()) }];
+    ProviderSettings::Engagelab(EngagelabConfig {
+        base_url: format!("{url}/engagelab"),
+        dev_key: dev_key.to_owned(),
+        dev_secret: Secret::new(dev_secret),
+        channel,
+        product: Product::Otp { params, callbacks },
+    })
+}
+
 /// Where the simulator is to post an account's callbacks, when the service is reached at `public_url`.
 pub fn callback_url(public_url: &str, account: &str) -> String {
-    let query = if account == "cliqtel-wa" { format!("?token={CLIQTEL_TOKEN}") } else { String::new() };
+    let query = match account {
+        "cliqtel-wa" => format!("?token={CLIQTEL_TOKEN}"),
+        "http-sms" => format!("?token={}", described::TOKEN),
+        _ => String::new(),
+    };
     format!("{public_url}/webhooks/{account}{query}")
 }

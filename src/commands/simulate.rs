@@ -71,6 +71,8 @@ fn sheet(url: &str, accounts: &[SimAccount], callbacks: &[(String, String)]) -> 
             Face::YcloudWhatsapp => ("ycloud", "YCloud", format!("sender {}", account.sender)),
             Face::YcloudSms => ("ycloud", "YCloud", String::new()),
             Face::CliqtelWhatsapp => ("cliqtel", "Cliqtel", format!("account id {}", account.account_id)),
+            Face::EngagelabWhatsapp | Face::EngagelabSms => ("engagelab", "EngageLab", String::new()),
+            Face::HttpWhatsapp | Face::HttpSms => ("http", "an aggregator for settings to describe", String::new()),
             Face::CliqtelSms => ("cliqtel", "Cliqtel", format!("from number id {}", account.account_id)),
             Face::InfobipWhatsapp => ("infobip", "Infobip", format!("sender {}", account.sender)),
             Face::InfobipSms => ("infobip", "Infobip", String::new()),

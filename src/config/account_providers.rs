@@ -10,6 +10,7 @@ use std::time::Duration;
 use crate::config::accounts::ProviderSettings;
 use crate::config::address;
 use crate::config::section::Section;
+use crate::config::{account_engagelab, account_http};
 use crate::domain::channel::Channel;
 use crate::domain::phone::Phone;
 use crate::domain::secret::Secret;
@@ -28,6 +29,8 @@ pub(super) enum ProviderName {
     Sleekflow,
     Twilio,
     Vonage,
+    Engagelab,
+    Http,
 }
 
 words! {
@@ -39,6 +42,8 @@ words! {
         Sleekflow = "sleekflow",
         Twilio = "twilio",
         Vonage = "vonage",
+        Engagelab = "engagelab",
+        Http = "http",
     }
 }
 
@@ -48,6 +53,8 @@ const META_VERSION: &str = "v25.0";
 /// Shortest secret that we choose ourselves, in bytes.
 const MIN_TOKEN_BYTES: usize = 16;
 
+pub(super) const HEADER: &str = "must be the name of a header";
+
 const SECRET: &str = "must be the secret, env:NAME or file:/path";
 
 impl ProviderName {
@@ -56,7 +63,7 @@ impl ProviderName {
         match self {
             Self::Meta => Some("Meta does not have"),
             Self::Sleekflow => Some("otpost does not send through SleekFlow"),
-            Self::Ycloud | Self::Cliqtel | Self::Infobip | Self::Twilio | Self::Vonage => None,
+            _ => None,
         }
     }
 
@@ -64,7 +71,8 @@ impl ProviderName {
     /// YCloud, "Rate limits"; Cliqtel, API reference (60 requests a minute); Twilio, "Rate limits and message queues" (a
     /// number or name outside of North America; 100 calls at the same time); Vonage, "Throughput limit for outbound SMS"
     /// (30 requests a second and key). Infobip has no limit for sending ("Rate limits and throttling"), so its networks'
-    /// 429 set it; SleekFlow's depends on the plan and is not published.
+    /// 429 set it; SleekFlow's depends on the plan and is not published, EngageLab publishes none, and those of a described
+    /// provider are not ours to know: these are cautious guesses.
     pub fn limits(self, channel: Channel) -> (f64, u32) {
         match (self, channel) {
             (Self::Meta, _) | (Self::Ycloud | Self::Infobip, Channel::Whatsapp) => (80.0, 64),
@@ -74,6 +82,8 @@ impl ProviderName {
             (Self::Twilio, Channel::Whatsapp) => (80.0, 64),
             (Self::Twilio, Channel::Sms) => (10.0, 64),
             (Self::Vonage, _) => (30.0, 32),
+            (Self::Engagelab, _) => (20.0, 32),
+            (Self::Http, _) => (10.0, 16),
         }
     }
 }
@@ -97,6 +107,8 @@ pub(super) fn read(section: &Section<'_>, name: ProviderName, channel: Channel) 
             vonage::read(section, channel).map(ProviderSettings::VonageWhatsapp)
         }
         (ProviderName::Vonage, Channel::Sms) => vonage::read(section, channel).map(ProviderSettings::VonageSms),
+        (ProviderName::Engagelab, _) => account_engagelab::read(section, channel).map(ProviderSettings::Engagelab),
+        (ProviderName::Http, _) => account_http::read(section, channel).map(Box::new).map(ProviderSettings::Http),
     }
 }
 
@@ -192,9 +204,9 @@ fn cliqtel_sms(section: &Section<'_>) -> Option<CliqtelSmsConfig> {
 
 /// A signature that they do not document yet, for the day on which they do.
 fn signature(section: Section<'_>) -> Option<HmacCheck> {
-    let header = section.required("header", header_name(&section, "header"), HEADER);
+    let header = section.required("header", section.parsed("header", HEADER, header_name), HEADER);
     let prefix = section.text("prefix").unwrap_or_default();
-    let timestamp_header = header_name(&section, "timestamp_header");
+    let timestamp_header = section.parsed("timestamp_header", HEADER, header_name);
     let tolerance_s = tolerance_s(&section, "tolerance_s").unwrap_or(300);
     let secrets = secrets(&section, "secret", "secret_previous");
     section.finish();
@@ -205,24 +217,15 @@ fn signature(section: Section<'_>) -> Option<HmacCheck> {
     Some(HmacCheck { header: header?, prefix, scheme, secrets: secrets? })
 }
 
-const HEADER: &str = "must be the name of a header";
-
-fn header_name(section: &Section<'_>, key: &str) -> Option<String> {
-    section.parsed(key, HEADER, |s| {
-        let fits = !s.is_empty() && s.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_');
-        fits.then(|| s.to_owned())
-    })
+pub(super) fn header_name(text: &str) -> Option<String> {
+    let fits = !text.is_empty() && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_');
+    fits.then(|| text.to_owned())
 }
 
 const ADDRESS: &str = "must begin with https://, or with http:// on this machine, without a query or a password";
 
-fn base_url(section: &Section<'_>, default: &str) -> String {
+pub(super) fn base_url(section: &Section<'_>, default: &str) -> String {
     section.parsed("base_url", ADDRESS, address::provider).unwrap_or_else(|| default.to_owned())
-}
-
-/// For WhatsApp, where the sender is always a number.
-fn from_number(section: &Section<'_>) -> Option<String> {
-    section.required("from", from(section, Channel::Whatsapp), from_allowed(Channel::Whatsapp))
 }
 
 /// The sender: for WhatsApp a number.
@@ -241,21 +244,26 @@ fn from_allowed(channel: Channel) -> &'static str {
     }
 }
 
+/// For WhatsApp, where the sender is always a number.
+pub(super) fn from_number(section: &Section<'_>) -> Option<String> {
+    section.required("from", from(section, Channel::Whatsapp), from_allowed(Channel::Whatsapp))
+}
+
 fn sender(text: &str) -> Option<String> {
     let fits = (1..=20).contains(&text.chars().count()) && !text.chars().any(char::is_control);
     fits.then(|| text.to_owned())
 }
 
-fn tolerance_s(section: &Section<'_>, key: &str) -> Option<u32> {
+pub(super) fn tolerance_s(section: &Section<'_>, key: &str) -> Option<u32> {
     section.integer(key, 60..=86_400, "seconds")
 }
 
-fn secret(section: &Section<'_>, key: &str) -> Option<Secret> {
+pub(super) fn secret(section: &Section<'_>, key: &str) -> Option<Secret> {
     section.required(key, section.secret(key), SECRET)
 }
 
 /// A secret that we choose ourselves: it must be long enough not to be guessed.
-fn token(section: &Section<'_>, key: &str) -> Option<Secret> {
+pub(super) fn token(section: &Section<'_>, key: &str) -> Option<Secret> {
     let secret = secret(section, key)?;
     let length = secret.expose().len();
     if length < MIN_TOKEN_BYTES {
@@ -267,7 +275,7 @@ fn token(section: &Section<'_>, key: &str) -> Option<Secret> {
 }
 
 /// The current secret, then the previous one during a rotation.
-fn secrets(section: &Section<'_>, current: &str, previous: &str) -> Option<Vec<Secret>> {
+pub(super) fn secrets(section: &Section<'_>, current: &str, previous: &str) -> Option<Vec<Secret>> {
     let (current, previous) = (secret(section, current), section.secret(previous));
     Some([current?].into_iter().chain(previous).collect())
 }

@@ -7,12 +7,15 @@ use crate::config::countries;
 use crate::config::prices::PRICE_ALLOWED;
 use crate::config::section::{Section, one_of};
 use crate::config::templates::{self, Naming};
+use crate::config::{account_engagelab, account_http};
 use crate::domain::channel::Channel;
 use crate::domain::language::Language;
 use crate::domain::price::Price;
 use crate::domain::words::words;
 use crate::providers::Provider;
 use crate::providers::cliqtel::{CliqtelSms, CliqtelSmsConfig, CliqtelWhatsapp, CliqtelWhatsappConfig};
+use crate::providers::engagelab::{Engagelab, EngagelabConfig};
+use crate::providers::http::{Http, HttpConfig};
 use crate::providers::infobip::{InfobipSms, InfobipSmsConfig, InfobipWhatsapp, InfobipWhatsappConfig};
 use crate::providers::meta::{Meta, MetaConfig};
 use crate::providers::sleekflow::{Sleekflow, SleekflowConfig};
@@ -64,6 +67,8 @@ pub enum ProviderSettings {
     TwilioSms(TwilioConfig),
     VonageWhatsapp(VonageConfig),
     VonageSms(VonageConfig),
+    Engagelab(EngagelabConfig),
+    Http(Box<HttpConfig>),
 }
 
 impl ProviderSettings {
@@ -81,6 +86,8 @@ impl ProviderSettings {
             Self::TwilioSms(config) => Box::new(Twilio::new(Channel::Sms, config)),
             Self::VonageWhatsapp(config) => Box::new(Vonage::new(Channel::Whatsapp, config)),
             Self::VonageSms(config) => Box::new(Vonage::new(Channel::Sms, config)),
+            Self::Engagelab(config) => Box::new(Engagelab::new(config)),
+            Self::Http(config) => Box::new(Http::new(*config)),
         }
     }
 
@@ -94,6 +101,8 @@ impl ProviderSettings {
             Self::Sleekflow(_) => "sleekflow",
             Self::TwilioWhatsapp(_) | Self::TwilioSms(_) => "twilio",
             Self::VonageWhatsapp(_) | Self::VonageSms(_) => "vonage",
+            Self::Engagelab(_) => "engagelab",
+            Self::Http(_) => "http",
         }
     }
 
@@ -110,6 +119,8 @@ impl ProviderSettings {
             Self::Sleekflow(c) => &c.base_url,
             Self::TwilioWhatsapp(c) | Self::TwilioSms(c) => &c.base_url,
             Self::VonageWhatsapp(c) | Self::VonageSms(c) => &c.base_url,
+            Self::Engagelab(c) => &c.base_url,
+            Self::Http(c) => &c.base_url,
         }
     }
 }
@@ -153,9 +164,16 @@ impl AccountSettings {
             return None;
         }
         let provider = account_providers::read(&section, name, channel);
-        let templates = match channel {
-            Channel::Whatsapp => templates::read(&section, &Naming::of(name), default_language),
-            Channel::Sms => Some(Templates::default()),
+        let templates = match (name, channel) {
+            (ProviderName::Engagelab, _) => {
+                account_engagelab::templates(&section, channel, provider.as_ref(), default_language)
+            }
+            (ProviderName::Http, _) => {
+                let template = account_http::template(&section, provider.as_ref());
+                template.map(|template| templates::only(template, default_language))
+            }
+            (_, Channel::Whatsapp) => templates::read(&section, &Naming::of(name), default_language),
+            (_, Channel::Sms) => Some(Templates::default()),
         };
         let (per_second, concurrency) = name.limits(channel);
         let per_second = section.number("per_second", 0.01..=10_000.0, "messages a second").unwrap_or(per_second);

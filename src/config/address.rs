@@ -21,6 +21,22 @@ pub(super) fn provider(text: &str) -> Option<String> {
     base(text).filter(|address| is_https(address) || is_loopback(address))
 }
 
+/// Scheme and host of a [`call`].
+pub(super) fn origin(text: &str) -> String {
+    Url::parse(text).map(|url| url.origin().ascii_serialization()).unwrap_or_default()
+}
+
+/// Of a call to a provider, with places such as `{to}` behind its host. It may have a query.
+pub(super) fn call(text: &str) -> Option<String> {
+    let (_, rest) = text.split_once("://")?;
+    let host = rest.split(['/', '?', '#']).next()?;
+    let url = Url::parse(text).ok()?;
+    let is_http = matches!(url.scheme(), "http" | "https");
+    let fits = is_http && !host.contains(['{', '@']) && url.host_str().is_some() && url.fragment().is_none();
+    (fits && (is_https(text) || is_loopback(text)) && text.bytes().all(|b| b.is_ascii_graphic()))
+        .then(|| text.to_owned())
+}
+
 pub(super) fn is_https(address: &str) -> bool {
     Url::parse(address).is_ok_and(|url| url.scheme() == "https")
 }
@@ -47,6 +63,21 @@ mod tests {
             ["http://graph.facebook.com", "http://127.0.0.1.example.com", "ftp://localhost", "https://u:p@h", "x"]
         {
             assert!(provider(bad).is_none(), "{bad}");
+        }
+        for ok in ["https://a.example/send?to={to}", "https://a.example/{to}/x", "http://127.0.0.1:9/http/send"] {
+            assert!(call(ok).is_some(), "{ok}");
+        }
+        assert_eq!(origin("https://a.example:8443/send?to={to}&key=x"), "https://a.example:8443");
+        for bad in [
+            "https://{to}.example/x",
+            "https://u:p@a.example",
+            "https://a.example/#{to}",
+            "http://a.example/send",
+            "ftp://localhost/x",
+            "https://a.example/a b",
+            "a.example/send",
+        ] {
+            assert!(call(bad).is_none(), "{bad}");
         }
         assert_eq!(base("https://otp.example.com/a/").as_deref(), Some("https://otp.example.com/a"));
         assert_eq!(base("https://otp.example.com/?a=b"), None);

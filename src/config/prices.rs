@@ -61,11 +61,12 @@ pub(super) fn read(section: &Section<'_>, accounts: &std::collections::BTreeSet<
 
 fn countries(section: Section<'_>) -> BTreeMap<String, Price> {
     let mut countries = BTreeMap::new();
-    for country in section.keys() {
+    for key in section.keys() {
+        let country = key.to_ascii_uppercase();
         if !phone::is_country(&country) {
-            section.complain(&country, "is no country with a calling code", COUNTRY_ALLOWED);
+            section.complain(&key, "is no country with a calling code", COUNTRY_ALLOWED);
         }
-        if let Some(price) = section.parsed(&country, PRICE_ALLOWED, price) {
+        if let Some(price) = section.parsed(&key, PRICE_ALLOWED, price) {
             countries.insert(country, price);
         }
     }

@@ -96,6 +96,20 @@ impl<'a> Section<'a> {
             .collect()
     }
 
+    /// The keys of this table, for one whose keys the operator chose. Those that are in variables alone come in lower case
+    /// with hyphens.
+    pub fn keys(&self) -> Vec<String> {
+        let of_file = self.table.into_iter().flat_map(Table::keys);
+        let mut names: BTreeMap<String, String> = of_file.map(|name| (in_variable(name), name.clone())).collect();
+        let prefix = format!("{}{JOINT}", self.variable_of(""));
+        for name in self.source.env.keys().filter_map(|variable| variable.strip_prefix(&prefix)) {
+            if !name.contains(JOINT) {
+                names.entry(name.to_owned()).or_insert_with(|| name.to_ascii_lowercase().replace('_', "-"));
+            }
+        }
+        names.into_values().collect()
+    }
+
     /// Whether anything is set in this table.
     pub fn is_given(&self) -> bool {
         let prefix = format!("{}{JOINT}", self.variable_of(""));
@@ -211,13 +225,6 @@ impl<'a> Section<'a> {
         let fits: Option<Vec<f64>> = numbers.into_iter().collect();
         fits.filter(|numbers| numbers.iter().all(|number| range.contains(number)))
             .or_else(|| self.wrong(key, "has an entry that does not fit", &allowed))
-    }
-
-    /// The keys that are set here, where the operator chooses them: capital letters alone.
-    pub fn keys(&self) -> BTreeSet<String> {
-        let prefix = format!("{}{JOINT}", self.variable_of(""));
-        let of_variables = self.source.env.keys().filter_map(|name| name.strip_prefix(&prefix)).map(str::to_owned);
-        self.table.into_iter().flat_map(Table::keys).cloned().chain(of_variables).collect()
     }
 
     /// Given as it is, or as `env:NAME` or `file:/path`.

@@ -9,6 +9,9 @@ use crate::providers::templates::{AccountTemplate, Button, Templates};
 /// Meta's bounds of `message_send_ttl_seconds` for authentication templates.
 const LIFETIME_S: std::ops::RangeInclusive<u16> = 30..=900;
 
+/// EngageLab's word for a template's own language.
+const DEFAULT: &str = "default";
+
 const LANGUAGE_ALLOWED: &str = "must be the template's language as the provider writes it, such as en_US or id";
 
 /// How a provider names its templates.
@@ -24,9 +27,17 @@ pub(super) enum Written {
     Needed,
     /// A template has one language, which its name implies.
     NotSent,
+    /// Where it is not told, `default` is sent, which is the template's own.
+    OrDefault,
 }
 
 impl Naming {
+    pub const META: Self = Self {
+        name: |text| is_word(text).then(|| text.to_owned()),
+        allowed: "must be the name of an approved authentication template: a-z, 0-9 and _",
+        language: Written::Needed,
+    };
+
     /// Sources: Meta, "Template components"; Twilio, "Content resource"; Vonage, WhatsApp's `namespace:name`.
     pub fn of(provider: ProviderName) -> Self {
         match provider {
@@ -43,11 +54,7 @@ impl Naming {
                 allowed: "must be the namespace of an approved authentication template, a colon and its name: a-z, 0-9 and _",
                 language: Written::Needed,
             },
-            _ => Self {
-                name: |text| is_word(text).then(|| text.to_owned()),
-                allowed: "must be the name of an approved authentication template: a-z, 0-9 and _",
-                language: Written::Needed,
-            },
+            _ => Self::META,
         }
     }
 }
@@ -100,17 +107,36 @@ pub(super) fn read(section: &Section<'_>, naming: &Naming, default: &Language) -
     all_right.then(|| Templates::new(templates))
 }
 
+/// For a provider that has one template at most; an empty one is none.
+pub(super) fn only(template: Template, default: &Language) -> Templates {
+    if template.name.is_empty() && template.language.is_empty() {
+        return Templates::default();
+    }
+    let language = Language::parse(&template.language).unwrap_or_else(|_| default.clone());
+    Templates::new(vec![AccountTemplate::new(language, template)])
+}
+
 /// `template`, `language` and `lifetime_s` of the account itself.
 fn short(section: &Section<'_>, naming: &Naming, default: &Language) -> Option<AccountTemplate> {
     let name = section.required("template", section.parsed("template", naming.allowed, naming.name), naming.allowed);
-    let written = section.parsed("language", LANGUAGE_ALLOWED, written_language);
     let written = match naming.language {
-        Written::Needed => section.required("language", written, LANGUAGE_ALLOWED),
-        Written::NotSent => Some(written.unwrap_or_else(|| default.with_underscore())),
+        Written::Needed => {
+            let written = section.parsed("language", LANGUAGE_ALLOWED, written_language);
+            section.required("language", written, LANGUAGE_ALLOWED)
+        }
+        Written::NotSent => {
+            let written = section.parsed("language", LANGUAGE_ALLOWED, written_language);
+            Some(written.unwrap_or_else(|| default.with_underscore()))
+        }
+        Written::OrDefault => {
+            let allowed = "must be \"default\" or a language of the template, such as en or zh_CN";
+            let read = |text: &str| if text == DEFAULT { Some(text.to_owned()) } else { written_language(text) };
+            Some(section.parsed("language", allowed, read).unwrap_or_else(|| DEFAULT.to_owned()))
+        }
     };
     let lifetime_s = section.integer("lifetime_s", LIFETIME_S, "seconds");
     let (name, written) = (name?, written?);
-    let language = Language::parse(&written).ok()?;
+    let language = if written == DEFAULT { default.clone() } else { Language::parse(&written).ok()? };
     Some(AccountTemplate { lifetime_s, ..AccountTemplate::new(language, naming.template(name, &written)) })
 }
 
@@ -134,7 +160,7 @@ fn one(section: Section<'_>, naming: &Naming, language: Language) -> Option<Acco
 impl Naming {
     fn template(&self, name: String, written: &str) -> Template {
         let language = match self.language {
-            Written::Needed => written.to_owned(),
+            Written::Needed | Written::OrDefault => written.to_owned(),
             Written::NotSent => String::new(),
         };
         Template { name, language }

@@ -2,6 +2,7 @@
 
 mod broken;
 mod broken_accounts;
+mod described;
 mod policy;
 mod texts;
 
@@ -78,9 +79,7 @@ fn what_the_example_comments_out_are_the_defaults() {
     let is_setting = |line: &str| {
         let line = line.trim_start_matches("# ");
         let key = line.split(" = ").next().unwrap_or_default();
-        let is_country = key.len() == 2 && key.bytes().all(|b| b.is_ascii_uppercase());
-        let is_word = !key.is_empty() && key.bytes().all(|b| b.is_ascii_lowercase() || b == b'_' || b.is_ascii_digit());
-        let is_key = is_word || is_country;
+        let is_key = !key.is_empty() && key.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-'));
         (line.starts_with('[') && line.ends_with(']')) || (line.contains(" = ") && is_key)
     };
     let on = |line: &str| if is_setting(line) { line.trim_start_matches("# ").to_owned() } else { String::new() };
@@ -111,11 +110,26 @@ fn what_the_example_comments_out_are_the_defaults() {
         ("VONAGE_SIGNATURE_SECRET", "x"),
         ("VONAGE_SIGNATURE_SECRET_PREVIOUS", "x"),
         ("VONAGE_API_SECRET", "x"),
+        ("ENGAGELAB_DEV_KEY", "dev"),
+        ("ENGAGELAB_DEV_SECRET", "x"),
+        ("ENGAGELAB_CALLBACK_SECRET", "x"),
+        ("ENGAGELAB_CALLBACK_SECRET_PREVIOUS", "x"),
+        ("ENGAGELAB_CALLBACK_AUTHORIZATION", "Bearer x"),
+        ("ENGAGELAB_CALLBACK_TOKEN", "engagelab-callback-token"),
+        ("ENGAGELAB_WHATSAPP_DEV_KEY", "dev-wa"),
+        ("ENGAGELAB_WHATSAPP_DEV_SECRET", "x"),
+        ("ENGAGELAB_SMS_DEV_KEY", "dev-sms"),
+        ("ENGAGELAB_SMS_DEV_SECRET", "x"),
+        ("LOCAL_TOKEN", "x"),
+        ("LOCAL_PASSWORD", "x"),
+        ("LOCAL_CALLBACK_SECRET", "x"),
+        ("LOCAL_CALLBACK_SECRET_PREVIOUS", "x"),
+        ("LOCAL_CALLBACK_TOKEN", "local-callback-token"),
     ];
     let full = ok(&full, &[&REFERENCES[..], &more].concat());
     let plain = example_with(&[]).unwrap();
     assert_eq!((full.routes.len(), full.pools.len(), full.prices[0].list.countries.len()), (1, 1, 2));
-    assert_eq!(full.accounts.len(), 12);
+    assert_eq!(full.accounts.len(), 18);
     assert_eq!(full.purposes, plain.purposes);
     // Brand and autofill are examples, and Japanese comes on top.
     let english = |s: &Settings| s.text.render(s.text.choose("en", ""), None, &Code::made_up(6), 300).to_string();
@@ -137,7 +151,8 @@ fn what_the_example_comments_out_are_the_defaults() {
     assert_eq!(full.memory, plain.memory);
     for (name, account) in &full.accounts {
         account.provider.build();
-        assert_eq!(account.channel == Channel::Sms, account.templates.iter().next().is_none(), "{name}");
+        let is_text = account.channel == Channel::Sms && account.provider.name() != "engagelab";
+        assert!(is_text || account.templates.iter().next().is_some(), "{name}");
     }
     let meta = |s: &Settings| match &s.accounts["meta-main"].provider {
         ProviderSettings::Meta(c) => (c.version.clone(), c.base_url.clone()),

@@ -17,9 +17,14 @@ pub fn authorization(user: &str, password: &Secret) -> Secret {
 mod tests {
     use super::*;
 
+    /// The example of RFC 7617, section 2, and the one in UTF-8 of its section 2.1.
     #[test]
-    fn user_and_password_stand_in_the_header() {
-        let header = authorization("Aladdin", &Secret::new("open sesame"));
-        assert_eq!(header.expose(), "Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ==");
+    fn user_and_password_are_joined_by_a_colon_and_encoded() {
+        for (user, password, value) in [
+            ("Aladdin", "open sesame", "Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ=="),
+            ("test", "123£", "Basic dGVzdDoxMjPCow=="),
+        ] {
+            assert_eq!(authorization(user, &Secret::new(password)).expose(), value);
+        }
     }
 }

@@ -60,6 +60,8 @@ struct Message {
     text: String,
     /// As it stands in the fixture; with our id in its place, like everywhere.
     attempt: Option<String>,
+    /// Name of the template, where it is not the case's.
+    template: Option<String>,
     life_s: u32,
 }
 
@@ -70,6 +72,7 @@ impl Default for Message {
             code: "493817".to_owned(),
             text: "493817 is your Example code. It expires in 5 minutes.".to_owned(),
             attempt: None,
+            template: None,
             life_s: 300,
         }
     }
@@ -148,7 +151,10 @@ impl Case {
             to: &Phone::from_stored(&fixture.message.to, "GB", 2).unwrap(),
             code: &Code::parse(&fixture.message.code).unwrap(),
             text: &fixture.message.text,
-            template: &Template { name: self.template.0.to_owned(), language: self.template.1.to_owned() },
+            template: &Template {
+                name: fixture.message.template.clone().unwrap_or_else(|| self.template.0.to_owned()),
+                language: self.template.1.to_owned(),
+            },
             callback_url: CALLBACK_URL,
             life_s: fixture.message.life_s,
         });

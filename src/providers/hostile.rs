@@ -124,13 +124,17 @@ fn feed(adapter: &dyn Provider, body: &[u8], random: &mut Random) {
         String::from_utf8_lossy(&mutate(b"attempt=019&token=%74oken&hub.mode=subscribe&hub.challenge=1", random))
             .into_owned();
     let token = [b"Bearer ".as_slice(), &mutate(b"eyJhbGciOiJIUzI1NiJ9.eyJpYXQiOjF9.c2lnbmF0dXJl", random)].concat();
+    let id =
+        mutate(b"timestamp=1784021403;nonce=n;username=otp-hook;signature=dc0628b5490b2fb878bc472dc07c1a03", random);
     let headers = [
         ("X-Otp-Hook-Secret", noise.clone()),
         ("YCloud-Signature", noise),
-        ("X-Hub-Signature-256", prefixed),
+        ("X-Hub-Signature-256", prefixed.clone()),
         ("X-Twilio-Signature", mutate(b"svhlK9QyREU/NoDF8T0UjagiKeI=", random)),
         ("Content-Type", mutate(b"application/x-www-form-urlencoded", random)),
         ("Authorization", token),
+        ("X-Agg-Signature", prefixed),
+        ("X-CALLBACK-ID", id),
     ];
     let headers = headers.map(|(name, value)| (name.to_owned(), value));
     let callback = Callback {
@@ -159,8 +163,8 @@ fn no_mutant_of_a_fixture_makes_an_adapter_panic() {
         }
     }
     // 37 bodies of Meta's, 23 of YCloud's, 19 of Cliqtel's, 34 of Infobip's, 18 of SleekFlow's, 32 of Twilio's, 19 of
-    // Vonage's.
-    assert_eq!(fed, 182 * MUTANTS);
+    // Vonage's, 33 of EngageLab's, 30 of the described ones.
+    assert_eq!(fed, 245 * MUTANTS);
 }
 
 #[test]
@@ -174,6 +178,9 @@ fn bodies_made_to_hurt_are_unreadable_and_nothing_worse() {
         deep("[", 100_000),
         deep("{\"a\":", 100_000),
         deep("{\"entry\":[{\"changes\":[", 20_000),
+        deep("{\"rows\":[{\"status\":", 20_000),
+        [b"{\"events\":[".to_vec(), deep("[", 10_000), deep("]", 10_000), b"]}".to_vec()].concat(),
+        b"msgid=%00%00&stat=%ff&msgid=1".to_vec(),
         [b"{\"entry\":".to_vec(), deep("[", 10_000), deep("]", 10_000), b"}".to_vec()].concat(),
         [b"{\"data\":".to_vec(), deep("[", 10_000), deep("]", 10_000), b"}".to_vec()].concat(),
         b"{\"entry\":1,\"entry\":2,\"type\":1,\"type\":2,\"id\":1,\"id\":2}".to_vec(),

@@ -6,7 +6,7 @@
 pub mod client;
 pub mod signature;
 pub mod templates;
-mod basic;
+pub mod basic;
 mod form;
 mod json;
 mod query;
@@ -18,6 +18,8 @@ pub mod infobip;
 pub mod sleekflow;
 pub mod twilio;
 pub mod vonage;
+pub mod engagelab;
+pub mod http;
 #[cfg(test)]
 mod conformance;
 #[cfg(test)]

@@ -82,12 +82,20 @@ pub(in crate::providers) fn check_timestamped(
 ) -> Result<(), Unverified> {
     let signed_at = unix_seconds(timestamp).ok_or(Unverified::Malformed)?;
     check_hex(secrets, &[timestamp.as_bytes(), b".", callback.body], hex)?;
-    let age = (callback.now - signed_at).abs().to_std().unwrap_or(Duration::MAX);
+    check_age(signed_at, callback.now, tolerance)
+}
+
+pub(in crate::providers) fn check_age(
+    signed_at: DateTime<Utc>,
+    now: DateTime<Utc>,
+    tolerance: Duration,
+) -> Result<(), Unverified> {
+    let age = (now - signed_at).abs().to_std().unwrap_or(Duration::MAX);
     // `now` has fractions of a second, the timestamp has not.
     if age.as_secs() <= tolerance.as_secs() { Ok(()) } else { Err(Unverified::Stale) }
 }
 
-fn unix_seconds(text: &str) -> Option<DateTime<Utc>> {
+pub(in crate::providers) fn unix_seconds(text: &str) -> Option<DateTime<Utc>> {
     let digits = !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
     DateTime::from_timestamp(digits.then(|| text.parse().ok())??, 0)
 }

@@ -49,6 +49,22 @@ pub const VONAGE_APPLICATION_ID: &str = "00000000-0000-4000-8000-000000005100";
 pub const VONAGE_PRIVATE_KEY: &str = include_str!("vonage-private-key.pem");
 /// Signs callbacks of both default Vonage accounts.
 pub const VONAGE_SIGNATURE_SECRET: &str = "sim-vonage-signature-secret";
+/// `dev_key:dev_secret` of the default `engagelab-wa`; the key tells which of its accounts sends.
+pub const ENGAGELAB_WA_KEY: &str = "sim-engagelab-wa:sim-engagelab-secret";
+/// `dev_key:dev_secret` of the default `engagelab-sms`.
+pub const ENGAGELAB_SMS_KEY: &str = "sim-engagelab-sms:sim-engagelab-secret";
+/// User name in `X-CALLBACK-ID` of both.
+pub const ENGAGELAB_USERNAME: &str = "sim-engagelab-hook";
+/// Secret that signs callbacks of both.
+pub const ENGAGELAB_CALLBACK_SECRET: &str = "sim-engagelab-callback-secret";
+/// `Authorization` of the callbacks of both.
+pub const ENGAGELAB_AUTHORIZATION: &str = "Bearer sim-engagelab-authorization";
+/// `X-Api-Key` of the default `http-wa`.
+pub const HTTP_KEY: &str = "sim-http-key";
+/// User and password of the default `http-sms`.
+pub const HTTP_LOGIN: (&str, &str) = ("sim-http-user", "sim-http-password");
+/// Secret that signs callbacks of `http-wa`.
+pub const HTTP_SECRET: &str = "sim-http-callback-secret";
 /// Sender's number of every default account.
 pub const SENDER: &str = "+12025550199";
 
@@ -68,10 +84,14 @@ pub enum Face {
     TwilioSms,
     VonageWhatsapp,
     VonageSms,
+    EngagelabWhatsapp,
+    EngagelabSms,
+    HttpWhatsapp,
+    HttpSms,
 }
 
 impl Face {
-    pub const COUNT: usize = 12;
+    pub const COUNT: usize = 16;
 
     pub fn channel(self) -> Channel {
         match self {
@@ -80,6 +100,8 @@ impl Face {
             Self::TwilioWhatsapp | Self::VonageWhatsapp => Channel::Whatsapp,
             Self::YcloudSms | Self::CliqtelSms | Self::InfobipSms => Channel::Sms,
             Self::TwilioSms | Self::VonageSms => Channel::Sms,
+            Self::EngagelabWhatsapp | Self::HttpWhatsapp => Channel::Whatsapp,
+            Self::EngagelabSms | Self::HttpSms => Channel::Sms,
         }
     }
 
@@ -164,8 +186,8 @@ impl Default for SimTime {
 pub struct SimAccount {
     pub name: String,
     pub face: Face,
-    /// Bearer token or API key that requests must carry. Twilio, and Vonage's Basic: name, colon, password; Vonage with
-    /// a private key: the application's id.
+    /// Bearer token or API key that requests must carry; of Basic authentication the name, a colon and the password. Vonage
+    /// with a private key: the application's id.
     pub credential: String,
     /// Where callbacks go. None go anywhere while it is not set (a message may name its own).
     #[serde(default)]
@@ -265,6 +287,13 @@ impl SimAccount {
             Self::at_twilio("twilio-sms", Face::TwilioSms, (TWILIO_API_KEY_SID, TWILIO_API_KEY_SECRET), 42_000),
             Self::at_vonage("vonage-wa", Face::VonageWhatsapp, VONAGE_APPLICATION_ID, 24_000),
             Self::at_vonage("vonage-sms", Face::VonageSms, &format!("{VONAGE_API_KEY}:{VONAGE_API_SECRET}"), 44_000),
+            Self::new("engagelab-wa", Face::EngagelabWhatsapp, ENGAGELAB_WA_KEY, ENGAGELAB_CALLBACK_SECRET, 21_000),
+            Self::new("engagelab-sms", Face::EngagelabSms, ENGAGELAB_SMS_KEY, ENGAGELAB_CALLBACK_SECRET, 42_000),
+            Self::new("http-wa", Face::HttpWhatsapp, HTTP_KEY, HTTP_SECRET, 18_000),
+            Self {
+                callback_secret: None,
+                ..Self::new("http-sms", Face::HttpSms, &format!("{}:{}", HTTP_LOGIN.0, HTTP_LOGIN.1), "", 30_000)
+            },
         ]
     }
 }

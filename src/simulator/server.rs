@@ -33,6 +33,8 @@ pub(crate) fn serve(world: &Arc<World>, listener: TcpListener) -> std::io::Resul
             .configure(sleekflow)
             .configure(twilio)
             .configure(vonage)
+            .configure(engagelab)
+            .configure(http)
             .configure(control::routes)
     };
     let server = HttpServer::new(app)
@@ -175,6 +177,40 @@ fn vonage(app: &mut ServiceConfig) {
         send(Arc::clone(&world), face, None, http, &body).await
     };
     app.route("/vonage/v1/messages", post().to(to));
+}
+
+/// One address for both channels: in truth the template says which it is, here the key does.
+fn engagelab(app: &mut ServiceConfig) {
+    let to = async |world: Shared, http: HttpRequest, body: Bytes| {
+        let shown = Face::EngagelabSms.credential(http.headers(), world.clock.now());
+        let is_sms = world.accounts.iter().any(|account| {
+            account.fixed.face == Face::EngagelabSms && Some(&account.fixed.credential) == shown.as_ref()
+        });
+        let face = if is_sms { Face::EngagelabSms } else { Face::EngagelabWhatsapp };
+        send(Arc::clone(&world), face, None, http, &body).await
+    };
+    app.route("/engagelab/v1/codes", post().to(to));
+}
+
+fn http(app: &mut ServiceConfig) {
+    let whatsapp = async |world: Shared, http: HttpRequest, body: Bytes| {
+        send(Arc::clone(&world), Face::HttpWhatsapp, None, http, &body).await
+    };
+    let sms = async |world: Shared, http: HttpRequest, body: Bytes| {
+        send(Arc::clone(&world), Face::HttpSms, None, http, &body).await
+    };
+    let one = async |world: Shared, id: Path<String>, http: HttpRequest| status(&world, Face::HttpWhatsapp, &id, &http);
+    let by_id =
+        async |world: Shared, of: Query<OfSms>, http: HttpRequest| status(&world, Face::HttpSms, &of.msgid, &http);
+    app.route("/http/v3/messages", post().to(whatsapp))
+        .route("/http/v3/messages/{id}", get().to(one))
+        .route("/http/send", post().to(sms))
+        .route("/http/status", get().to(by_id));
+}
+
+#[derive(Deserialize)]
+struct OfSms {
+    msgid: String,
 }
 
 /// The account of the credential that a question shows.

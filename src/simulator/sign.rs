@@ -7,7 +7,7 @@ use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use hmac::{Hmac, KeyInit, Mac};
 use serde_json::json;
 use sha1::Sha1;
-use sha2::{Digest, Sha256};
+use sha2::{Digest, Sha256, Sha512};
 
 /// Lower-case hexadecimal HMAC-SHA256 over the parts, one after the other.
 pub(crate) fn hmac_hex(secret: &str, parts: &[&[u8]]) -> String {
@@ -72,6 +72,20 @@ pub(crate) fn vonage(secret: &str, claims: &VonageClaims<'_>, body: &[u8]) -> St
     format!("Bearer {signed}.{}", URL_SAFE_NO_PAD.encode(mac.finalize().into_bytes()))
 }
 
+/// `X-CALLBACK-ID`: timestamp, nonce and user name are signed, one after the other, and the body is not. Source:
+/// EngageLab OTP, "Callback".
+pub(crate) fn engagelab(secret: &str, unix_s: i64, nonce: &str, username: &str) -> String {
+    let signature = hmac_hex(secret, &[unix_s.to_string().as_bytes(), nonce.as_bytes(), username.as_bytes()]);
+    format!("timestamp={unix_s};nonce={nonce};username={username};signature={signature}")
+}
+
+/// `X-Agg-Signature` of the aggregator that does not exist: base64 of the HMAC-SHA512 of the body.
+pub(crate) fn aggregator(secret: &str, body: &[u8]) -> String {
+    let mut mac = Hmac::<Sha512>::new_from_slice(secret.as_bytes()).expect("HMAC takes a key of any length");
+    mac.update(body);
+    STANDARD.encode(mac.finalize().into_bytes())
+}
+
 /// JSON as Meta puts it on the wire: what is not ASCII as `\u` escapes, `/` as `\/`. Both occur inside strings only, so
 /// that it can be done to the written text. Whoever parses the body and writes it again gets other bytes to verify.
 pub(crate) fn escape(json: &str) -> String {
@@ -119,11 +133,13 @@ mod tests {
                     let iat = vector["iat"].as_i64().unwrap();
                     vonage(secret, &VonageClaims { iat, jti, api_key, application_id }, body)
                 }
+                "engagelab" => engagelab(secret, vector["t"].as_i64().unwrap(), text("nonce"), text("username")),
+                "aggregator" => aggregator(secret, body),
                 _ => cliqtel(secret, body),
             };
             assert_eq!(signature, text("signature"), "{} {}", text("provider"), text("name"));
         }
-        assert_eq!(vectors.as_array().unwrap().len(), 10);
+        assert_eq!(vectors.as_array().unwrap().len(), 13);
     }
 
     #[test]

@@ -4,6 +4,8 @@ mod infobip;
 mod sleekflow;
 mod twilio;
 mod vonage;
+mod engagelab;
+mod http;
 
 use std::net::TcpListener;
 use std::sync::Arc;

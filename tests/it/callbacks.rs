@@ -20,7 +20,7 @@ use sqlx::{AssertSqlSafe, Connection, PgConnection};
 use uuid::Uuid;
 
 use crate::helpers::app::{
-    TestApp, code_keys, hmac_hex, meta_body, meta_status, signed, start, with_app, with_settings,
+    TestApp, callback_id, code_keys, hmac_hex, meta_body, meta_status, signed, start, with_app, with_settings,
 };
 
 const KEEPING: [&str; 3] = ["receipts", "unmatched_receipts", "dead_letters"];
@@ -136,6 +136,16 @@ async fn a_callback_that_is_not_proved_is_refused_and_not_stored() {
         ] {
             assert_eq!(post(&format!("cliqtel-sms{query}"), &[], r#"{"status":"delivered"}"#).await, 401, "{query}");
         }
+        let rows = r#"{"rows":[]}"#;
+        let engagelab = |at| ("X-CALLBACK-ID", callback_id("n", at));
+        let old = start() - TimeDelta::seconds(301);
+        assert_eq!(post("engagelab-wa", &[], rows).await, 401);
+        assert_eq!(post("engagelab-wa", &[engagelab(old)], rows).await, 401, "outside the replay window");
+        assert_eq!(post("engagelab-sms", &[engagelab(start())], rows).await, 401, "its Authorization is missing");
+        let (_, of_another) = signed("http-wa", b"{}", start());
+        assert_eq!(post("http-wa", &[of_another.unwrap()], rows).await, 401, "another body");
+        assert_eq!(post("http-wa?token=sim-http-callback-token", &[], rows).await, 401, "another proof");
+        assert_eq!(post("http-sms?token=sim-http-callback-toke", &[], "msgid=1&stat=DELIVRD").await, 401);
         assert_eq!(post("nobody", &[], "{}").await, 404);
         assert_eq!(kept(app).await, 0);
         assert_eq!(app.message(&id).await["state"], "accepted");
@@ -152,6 +162,34 @@ fn ycloud_event(attempt: &str, status: &str) -> String {
         "whatsappMessage": { "id": "63f872f6741c165b434", "status": status, "externalId": attempt },
     })
     .to_string()
+}
+
+/// The body is not signed there: who saw one callback could send any body with its header.
+#[tokio::test]
+async fn a_header_of_engagelab_counts_for_one_callback() {
+    let through = |settings: &mut otpost::config::Settings| settings.route.way.steps = vec!["engagelab-wa".to_owned()];
+    with_settings(through, async |app| {
+        let (id, _) = taken(app, "+628123450003").await;
+        let provider_id = app.sim.messages(None, 1)[0].provider_id.clone().unwrap();
+        let body = |status: &str| {
+            json!({ "total": 1, "rows": [{ "message_id": provider_id, "status": { "message_status": status } }] })
+        };
+        let header = callback_id("seen-on-its-way", app.clock.now());
+        let post = async |body: &Value| {
+            let request = app.http.post(format!("{}/webhooks/engagelab-wa", app.url)).header("X-CALLBACK-ID", &header);
+            request.body(body.to_string()).send().await.unwrap().status().as_u16()
+        };
+        assert_eq!(post(&body("sent")).await, 200);
+        assert_eq!(post(&body("delivered")).await, 200, "answered like the first");
+        assert_eq!(app.message(&id).await["state"], "sent");
+        assert_eq!(app.callback("engagelab-wa", &body("delivered").to_string()).await, 200);
+        assert_eq!(app.message(&id).await["state"], "delivered");
+        // The URL is tried out when it is entered, without a proof.
+        let check = app.http.post(format!("{}/webhooks/engagelab-wa", app.url));
+        assert_eq!(check.send().await.unwrap().status(), 200);
+        assert_eq!(kept(app).await, 2);
+    })
+    .await;
 }
 
 #[tokio::test]
@@ -251,7 +289,7 @@ async fn a_dead_letter_that_can_be_read_now_is_taken_once() {
 #[tokio::test]
 async fn an_authentic_callback_that_cannot_be_read_is_kept_and_answered_200() {
     with_app(async |app| {
-        let bodies: [(&str, &str); 8] = [
+        let bodies: [(&str, &str); 13] = [
             ("meta-main", ""),
             ("meta-main", "not json"),
             ("meta-main", r#"{"entry":7}"#),
@@ -260,6 +298,11 @@ async fn an_authentic_callback_that_cannot_be_read_is_kept_and_answered_200() {
             ("ycloud-wa", r#"{"type":"whatsapp.message.updated"}"#),
             ("cliqtel-wa", r#"{"event":"message.status","data":{"id":""}}"#),
             ("cliqtel-wa", &"[".repeat(100_000)),
+            ("engagelab-wa", r#"{"rows":7}"#),
+            ("engagelab-wa", r#"{"rows":[{"status":{"message_status":"sent"}}]}"#),
+            ("http-wa", r#"{"events":[{"id":"1"}]}"#),
+            ("http-wa", &"[".repeat(100_000)),
+            ("http-sms", "msgid=%ff&stat=DELIVRD"),
         ];
         for (n, (account, body)) in bodies.iter().enumerate() {
             assert_eq!(app.callback(account, body).await, 200, "{account} {}", &body[..body.len().min(80)]);

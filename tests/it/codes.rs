@@ -119,6 +119,8 @@ async fn paths_of_a_code_in_a_process_of_its_own() {
         ("sleekflow-wa", "infobip-sms"),
         ("twilio-wa", "vonage-sms"),
         ("vonage-wa", "twilio-sms"),
+        ("engagelab-wa", "http-sms"),
+        ("http-wa", "engagelab-sms"),
     ] {
         let steps = move |settings: &mut otpost::config::Settings| {
             settings.route.way.steps = vec![whatsapp.to_owned(), sms.to_owned()];
@@ -211,6 +213,9 @@ async fn every_path(app: &TestApp, log: &Log, codes: &mut Vec<String>) {
         ("sleekflow-wa", json!({ "message_id": 7, "status": text, "to": number })),
         ("sleekflow-wa", json!({ "message_id": 7, "message": { "message_content": text }, "to": number })),
         ("sleekflow-wa", json!({ "message_id": 7, "status": "Failed", "error_code": "x", "error_message": text })),
+        ("engagelab-wa", json!({ "rows": [{ "status": { "message_status": [text], "to": number } }] })),
+        ("http-wa", json!({ "events": [{ "text": text, "to": number }] })),
+        ("http-sms", json!({ "text": text, "to": number })),
         ("meta-main", json!({ "entry": [{ "text": text, "to": number }] })),
         ("meta-main", json!(format!("{text} {number}"))),
     ] {
@@ -219,7 +224,7 @@ async fn every_path(app: &TestApp, log: &Log, codes: &mut Vec<String>) {
     let unsigned = app.http.post(format!("{}/webhooks/meta-main", app.url)).body(format!("{text} {number}"));
     assert_eq!(unsigned.send().await.unwrap().status(), 401);
     // An outage, and answers that nobody understands.
-    for account in ["meta-main", "ycloud-wa", "cliqtel-wa", "infobip-wa", "sleekflow-wa"] {
+    for account in ["meta-main", "ycloud-wa", "cliqtel-wa", "infobip-wa", "sleekflow-wa", "engagelab-wa", "http-wa"] {
         app.sim.set_mode(account, Mode::Refuse).unwrap();
     }
     let (_, answer) = app.post("/v1/messages", json!({ "to": "+628123490003", "code": GIVEN[0] })).await;

@@ -8,8 +8,11 @@ use serde_json::{Value, json};
 
 use crate::helpers::app::{TestApp, start, with_app, with_settings};
 
-const WHATSAPP: [&str; 4] = ["meta-main", "ycloud-wa", "cliqtel-wa", "infobip-wa"];
-const SMS: [&str; 3] = ["ycloud-sms", "cliqtel-sms", "infobip-sms"];
+const WHATSAPP: [&str; 6] = ["meta-main", "ycloud-wa", "cliqtel-wa", "infobip-wa", "engagelab-wa", "http-wa"];
+const SMS: [&str; 5] = ["ycloud-sms", "cliqtel-sms", "infobip-sms", "engagelab-sms", "http-sms"];
+
+/// These take no reference of ours, so they echo none.
+const NO_ECHO: [&str; 2] = ["cliqtel-wa", "engagelab-wa"];
 
 /// What must have become of one message.
 #[derive(Debug)]
@@ -88,11 +91,11 @@ fn expected(whatsapp: &str) -> Vec<Expected> {
             )
         },
         one("0006", delivered, None),
-        // Cliqtel echoes nothing of ours: what came early waits for the id, and is then taken in any order.
+        // Where nothing of ours is echoed, what came early waits for the id, and is then taken in any order.
         one(
             "0007",
             delivered,
-            (whatsapp != "cliqtel-wa").then_some(&[("delivered", "applied", 1), ("sent", "applied", 1)]),
+            (!NO_ECHO.contains(&whatsapp)).then_some(&[("delivered", "applied", 1), ("sent", "applied", 1)]),
         ),
         // Meta gives a code with it that says "not taken"; of the others' nobody knows whether the message left.
         if whatsapp == "meta-main" {
@@ -289,6 +292,16 @@ async fn every_fate_ends_as_it_should_through_twilio_and_vonage() {
 #[tokio::test]
 async fn every_fate_ends_as_it_should_through_vonage_and_twilio() {
     all_fates("vonage-wa", "twilio-sms").await;
+}
+
+#[tokio::test]
+async fn every_fate_ends_as_it_should_through_engagelab_and_a_described_provider() {
+    all_fates(WHATSAPP[4], SMS[4]).await;
+}
+
+#[tokio::test]
+async fn every_fate_ends_as_it_should_through_a_described_provider_and_engagelab() {
+    all_fates(WHATSAPP[5], SMS[3]).await;
 }
 
 #[tokio::test]

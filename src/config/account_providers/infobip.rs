@@ -61,7 +61,7 @@ fn credentials(section: Section<'_>) -> Option<Secret> {
 }
 
 fn fixed_header(section: Section<'_>) -> Option<FixedHeader> {
-    let name = section.required("name", header_name(&section, "name"), HEADER);
+    let name = section.required("name", section.parsed("name", HEADER, header_name), HEADER);
     let current = token(&section, "secret");
     let previous = section.secret("secret_previous");
     section.finish();
@@ -69,7 +69,7 @@ fn fixed_header(section: Section<'_>) -> Option<FixedHeader> {
 }
 
 fn body_signature(section: Section<'_>) -> Option<BodySignature> {
-    let header = section.required("header", header_name(&section, "header"), HEADER);
+    let header = section.required("header", section.parsed("header", HEADER, header_name), HEADER);
     let algorithm = section.word("algorithm", Algorithm::ALL).unwrap_or(Algorithm::Sha256);
     let encoding = section.word("encoding", Encoding::ALL).unwrap_or(Encoding::Hex);
     let secrets = secrets(&section, "secret", "secret_previous");

@@ -30,6 +30,21 @@ template = "login_code"
 language = "en_US"
 "#;
 
+/// An account that settings describe, on lines 1 to 12.
+const HTTP: &str = r#"[route]
+steps = ["a"]
+[accounts.a]
+provider = "http"
+channel = "sms"
+url = "https://a.example/send"
+body = '{"to": "{to}", "text": "{text}"}'
+answer.id = "/id"
+callback.id = "/id"
+callback.status = "/status"
+callback.statuses.delivered = ["DELIVRD"]
+callback.header = { name = "X-Key", value = "s3crets3crets3cret" }
+"#;
+
 const ROWS: &[Row] = &[
     // The file itself.
     ("[server", &[], &["otpost.toml:1: unclosed table, expected `]`; must be TOML"]),
@@ -375,7 +390,7 @@ fn lines(text: &str, variables: &[&str]) -> Vec<String> {
 #[test]
 fn every_broken_setting_is_named_with_its_place_and_what_is_allowed() {
     for (text, variables, expected) in ROWS.iter().chain(broken_accounts::ROWS) {
-        let text = text.replace("{SMS}", SMS).replace("{META}", META);
+        let text = text.replace("{SMS}", SMS).replace("{META}", META).replace("{HTTP}", HTTP);
         let lines = lines(&text, variables);
         assert_eq!(lines, *expected, "{text}");
         assert!(!lines.iter().any(|line| line.contains("s3cret")), "{lines:?}");
@@ -386,4 +401,5 @@ fn every_broken_setting_is_named_with_its_place_and_what_is_allowed() {
 fn the_rows_start_from_settings_that_are_right() {
     ok(SMS, &[]);
     ok(META, &[]);
+    ok(HTTP, &[]);
 }

@@ -2,7 +2,7 @@
 
 use super::broken::Row;
 
-/// `{SMS}` and `{META}` are the accounts that are right.
+/// `{SMS}`, `{META}` and `{HTTP}` are the accounts that are right.
 pub(super) const ROWS: &[Row] = &[
     (
         "{SMS}template = 'login_code'\nper_second = 0\nconcurrency = 0\non_unknown = 'wait'",
@@ -99,7 +99,7 @@ pub(super) const ROWS: &[Row] = &[
         &["OTPOST_ACCOUNTS__A__FOO=1"],
         &[
             r#"otpost.toml:3: accounts.a.channel: is missing; must be "whatsapp" or "sms""#,
-            r#"otpost.toml:4: accounts.a.provider: is "nexmo"; must be "meta" or "ycloud" or "cliqtel" or "infobip" or "sleekflow" or "twilio" or "vonage""#,
+            r#"otpost.toml:4: accounts.a.provider: is "nexmo"; must be "meta" or "ycloud" or "cliqtel" or "infobip" or "sleekflow" or "twilio" or "vonage" or "engagelab" or "http""#,
         ],
     ),
     (
@@ -243,6 +243,137 @@ pub(super) const ROWS: &[Row] = &[
         &[
             "otpost.toml:8: accounts.a.application_id: is given beside `api_secret`; must be left out, or `api_secret` must",
             "otpost.toml:9: accounts.a.private_key: refers to file:/nonexistent/key.pem, which does not exist; must be a file that can be read",
+        ],
+    ),
+    (
+        "[route]\nsteps = ['a']\n[accounts.a]\nprovider = 'engagelab'\nchannel = 'sms'\nproduct = 'wechat'\ndev_key = 's3cret'\ntemplate = 'a b'\nlanguage = 'English'\ncallback_username = 'a;b'\nsignature_tolerance_s = 1",
+        &[],
+        &[
+            "otpost.toml:3: accounts.a.dev_secret: is missing; must be the secret, env:NAME or file:/path",
+            "otpost.toml:3: accounts.a.callback_secret: is missing; must be the secret, env:NAME or file:/path",
+            r#"otpost.toml:6: accounts.a.product: is "wechat"; must be "otp" or "plain""#,
+            r#"otpost.toml:8: accounts.a.template: is "a b"; must be the id of a template in their console: letters, digits, -, _ and ."#,
+            r#"otpost.toml:9: accounts.a.language: is "English"; must be "default" or a language of the template, such as en or zh_CN"#,
+            r#"otpost.toml:10: accounts.a.callback_username: is "a;b"; must be the user name that is entered beside the callback address, without ;"#,
+            "otpost.toml:11: accounts.a.signature_tolerance_s: is 1; must be 60 to 86400 seconds",
+        ],
+    ),
+    (
+        "[route]\nsteps = ['a']\n[accounts.a]\nprovider = 'engagelab'\nchannel = 'sms'\nproduct = 'plain'\ndev_key = 's3cret'\ndev_secret = 's3cret'\ntemplate = '1233'\ncallback_username = 'a'\ncallback_secret = 's3cret'\n[accounts.a.params]\nbrand = 'Example'\ncode = 1",
+        &[],
+        &[
+            r#"otpost.toml:12: accounts.a.params: has no variable for the code; must have one that is "{code}" or "{text}""#,
+            "otpost.toml:14: accounts.a.params.code: is a whole number; must be text in quotes",
+        ],
+    ),
+    (
+        "[route]\nsteps = ['a']\n[accounts.a]\nprovider = 'engagelab'\nchannel = 'whatsapp'\nproduct = 'plain'\ndev_key = 's3cret'\ndev_secret = 's3cret'\ntemplate = 'login-code'\nlanguage = 'default'\ncallback_token = 's3cret'\nfrom = '0171'\ncallback_username = 'a'",
+        &[],
+        &[
+            "otpost.toml:11: accounts.a.callback_token: has 6 characters; must be at least 16 characters that nobody can guess",
+            r#"otpost.toml:12: accounts.a.from: is "0171"; must be the sender's number with + and calling code"#,
+            "otpost.toml:13: accounts.a.callback_username: is not a setting; here can stand: base_url, callback_token, channel, concurrency, countries, dev_key, dev_secret, from, language, lifetime_s, on_unknown, per_second, price, product, provider, template, templates",
+        ],
+    ),
+    (
+        "{HTTP}",
+        &[
+            "OTPOST_ACCOUNTS__A__URL=http://a.example/{to}",
+            "OTPOST_ACCOUNTS__A__CONTENT_TYPE=xml",
+            "OTPOST_ACCOUNTS__A__DEDUPLICATES=maybe",
+        ],
+        &[
+            r#"OTPOST_ACCOUNTS__A__CONTENT_TYPE: accounts.a.content_type: is "xml"; must be "json" or "form""#,
+            r#"OTPOST_ACCOUNTS__A__DEDUPLICATES: accounts.a.deduplicates: is "maybe"; must be "yes" or "no""#,
+            r#"OTPOST_ACCOUNTS__A__URL: accounts.a.url: is "http://a.example/{to}"; must begin with https://, or with http:// on this machine, without a password, and with places behind its host only"#,
+        ],
+    ),
+    (
+        "{HTTP}",
+        &["OTPOST_ACCOUNTS__A__URL=https://a.example/{code}", "OTPOST_ACCOUNTS__A__BODY={\"to\": \"{msisdn}\"}"],
+        &[
+            "OTPOST_ACCOUNTS__A__BODY: accounts.a.body: has a place {msisdn} that is not known here; here can stand {to}, {to_digits}, {code}, {text}, {template}, {language}, {attempt_id}, {callback_url}, {life_s}, {user}, {password}",
+            "OTPOST_ACCOUNTS__A__URL: accounts.a.url: has a place {code} that is not known here; in an address can stand {to}, {to_digits}, {template}, {language}, {attempt_id}, {life_s}",
+        ],
+    ),
+    (
+        "{HTTP}",
+        &["OTPOST_ACCOUNTS__A__BODY={\"text\": {text}, \"token\": \"s3cret\"}"],
+        &[
+            "OTPOST_ACCOUNTS__A__BODY: accounts.a.body: is no JSON once its places are filled; must be JSON, with the places between quotes; {life_s} and {to_digits} can also be numbers",
+        ],
+    ),
+    (
+        "{HTTP}",
+        &["OTPOST_ACCOUNTS__A__BODY={\"hello\": \"{language}\"}"],
+        &[
+            "otpost.toml:3: accounts.a.language: is missing; must be what {language} stands for, 1 to 512 characters",
+            "OTPOST_ACCOUNTS__A__BODY: accounts.a.body: does not say to whom; must have {to} or {to_digits}",
+            "OTPOST_ACCOUNTS__A__BODY: accounts.a.body: does not have the code; must have {code} or {text}",
+        ],
+    ),
+    (
+        "{HTTP}template = 'login_code'\n[accounts.a.auth]\nuser = 'ann'\nbearer = 's3cret'\n[accounts.a.headers]\n'X Y' = 's3cret'\nhost = 'h'\nauthorization = 's3cret'\nX-Name = 'Zoë s3cret'",
+        &[],
+        &[
+            "otpost.toml:13: accounts.a.template: is not a setting; here can stand: answer, ask, auth, body, callback, channel, codes, concurrency, content_type, deduplicates, headers, on_unknown, per_second, price, provider, url",
+            "otpost.toml:14: accounts.a.auth.password: is missing; must be the secret, env:NAME or file:/path",
+            "otpost.toml:16: accounts.a.auth.bearer: is given beside `user`; must be one of the two",
+            "otpost.toml:18: accounts.a.headers.X Y: is no name of a header; must be the name of a header",
+            "otpost.toml:19: accounts.a.headers.host: is made from the rest of the request; must be left out",
+            "otpost.toml:20: accounts.a.headers.authorization: is given beside `auth`; must be one of the two",
+            "otpost.toml:21: accounts.a.headers.X-Name: has characters that no header can have; must be plain ASCII",
+        ],
+    ),
+    (
+        "{HTTP}[accounts.a.codes]\nretryable = ['1', '1', '']\nexpired = ['1']\nunknown = ['2']",
+        &["OTPOST_ACCOUNTS__A__ANSWER__ID=id", "OTPOST_ACCOUNTS__A__ANSWER__ACCEPTED=/status"],
+        &[
+            "otpost.toml:8: accounts.a.answer.accepted_value: is missing beside `accepted`; must be given together: where they say whether they took it, and the word for yes",
+            r#"otpost.toml:14: accounts.a.codes.retryable: has "1", which has a meaning already; must be a list of texts in quotes, each in one list only"#,
+            "otpost.toml:14: accounts.a.codes.retryable: has an empty entry; must be a list of texts in quotes, each in one list only",
+            r#"otpost.toml:15: accounts.a.codes.expired: has "1", which has a meaning already; must be a list of texts in quotes, each in one list only"#,
+            "otpost.toml:16: accounts.a.codes.unknown: is not a setting; here can stand: config_error, expired, may_have_left, number_is_bad, rate_limited, recipient_unreachable, retryable",
+            r#"OTPOST_ACCOUNTS__A__ANSWER__ID: accounts.a.answer.id: is "id"; must be a JSON pointer such as /data/id"#,
+        ],
+    ),
+    (
+        "{HTTP}callback.token = 's3crets3crets3cret'",
+        &[
+            "OTPOST_ACCOUNTS__A__CALLBACK__STATUS=state",
+            "OTPOST_ACCOUNTS__A__CALLBACK__SIGNATURE__SECRET=s3cret",
+            "OTPOST_ACCOUNTS__A__CALLBACK__STATUSES__DELIVERED=",
+        ],
+        &[
+            "otpost.toml:9: accounts.a.callback: has more than one proof of a callback; must have one of `token`, [signature], [header] and [basic]",
+            r#"OTPOST_ACCOUNTS__A__CALLBACK__STATUS: accounts.a.callback.status: is "state"; must be a JSON pointer such as /data/id"#,
+        ],
+    ),
+    (
+        "[route]\nsteps = ['a']\n[accounts.a]\nprovider = 'http'\nchannel = 'sms'\nurl = 'https://a.example/send'\nbody = '[\"{to}\", \"{text}\"]'\n[accounts.a.answer]\nid = '/id'",
+        &[],
+        &["otpost.toml:3: accounts.a.callback: is missing; must say what callbacks look like, or give `ask` instead"],
+    ),
+    (
+        "[route]\nsteps = ['a']\n[accounts.a]\nprovider = 'http'\nchannel = 'sms'\nurl = 'https://a.example/send'\nbody = '[\"{to}\", \"{text}\"]'\n[accounts.a.answer]\nid = '/id'\n[accounts.a.callback]\nlist = '/x'\n[accounts.a.ask]\nurl = 'https://a.example/status'",
+        &[],
+        &[
+            "otpost.toml:10: accounts.a.callback.id: is missing; must be a JSON pointer such as /data/id, within one receipt: their id of the message, or give `attempt_id` for ours",
+            "otpost.toml:10: accounts.a.callback.status: is missing; must be a JSON pointer such as /data/id, within one receipt",
+            r#"otpost.toml:10: accounts.a.callback.statuses.delivered: is missing; must be a list of their words for it, such as ["DELIVRD"]"#,
+            "otpost.toml:10: accounts.a.callback: has nothing that proves a callback; must have one of `token`, [signature], [header] and [basic]",
+            "otpost.toml:12: accounts.a.ask.status: is missing; must be a JSON pointer such as /data/id",
+            "otpost.toml:13: accounts.a.ask.url: does not say which message; must have {provider_message_id} or {attempt_id}",
+        ],
+    ),
+    (
+        "[route]\nsteps = ['a']\n[accounts.a]\nprovider = 'http'\nchannel = 'sms'",
+        &[],
+        &[
+            "otpost.toml:3: accounts.a.url: is missing; must begin with https://, or with http:// on this machine, without a password, and with places behind its host only",
+            "otpost.toml:3: accounts.a.body: is missing; must be the text of the request, with places such as {to} and {code}",
+            "otpost.toml:3: accounts.a.answer.id: is missing; must be a JSON pointer such as /data/id",
+            "otpost.toml:3: accounts.a.callback: is missing; must say what callbacks look like, or give `ask` instead",
         ],
     ),
 ];

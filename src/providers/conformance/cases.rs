@@ -4,7 +4,6 @@ use serde_json::Value;
 
 use crate::domain::channel::Channel;
 use crate::domain::secret::Secret;
-use crate::providers::Provider;
 use crate::providers::cliqtel::{CliqtelSender, CliqtelSms, CliqtelSmsConfig, CliqtelWhatsapp, CliqtelWhatsappConfig};
 use crate::providers::infobip::{
     Algorithm, BodySignature, Encoding, InfobipProof, InfobipSms, InfobipSmsConfig, InfobipWhatsapp,
@@ -16,6 +15,7 @@ use crate::providers::sleekflow::{ChannelType, Sleekflow, SleekflowConfig};
 use crate::providers::twilio::{Twilio, TwilioConfig, TwilioSender};
 use crate::providers::vonage::{Vonage, VonageAuth, VonageConfig};
 use crate::providers::ycloud::{YcloudSms, YcloudSmsConfig, YcloudWhatsapp, YcloudWhatsappConfig};
+use crate::providers::{Provider, engagelab, http};
 
 /// A provider and how much of it the suite is known to run, so that nothing is skipped silently.
 pub struct Case {
@@ -153,6 +153,43 @@ pub const CASES: &[Case] = &[
             codes: 50,
             verdicts: 2302,
             signatures: 32,
+            handshakes: 0,
+            tokens: 0,
+        },
+    },
+    Case {
+        name: "engagelab",
+        adapter: engagelab::tests::for_suite,
+        template: ("otp-default", "en"),
+        // Those of the plain WhatsApp product are proven by their address.
+        signing: &["whatsapp", "sms", "sms-plain"],
+        runs: Runs {
+            requests: 4,
+            answers: 45,
+            told: 0,
+            callbacks: 43,
+            receipts: 28,
+            codes: 28,
+            verdicts: 2068,
+            signatures: 54,
+            handshakes: 0,
+            tokens: 0,
+        },
+    },
+    Case {
+        name: "http",
+        adapter: http::tests::for_suite,
+        template: ("login_code", "en"),
+        signing: &["json"],
+        runs: Runs {
+            requests: 4,
+            answers: 14,
+            told: 4,
+            callbacks: 14,
+            receipts: 15,
+            codes: 12,
+            verdicts: 1923,
+            signatures: 34,
             handshakes: 0,
             tokens: 0,
         },

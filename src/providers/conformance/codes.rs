@@ -16,11 +16,18 @@ pub struct CodeTemplate {
     kind: String,
     /// JSON, or as text a body that is none.
     body: Value,
+    /// Stands for `$STATUS` in it, for a provider whose word is not `failed`.
+    #[serde(default)]
+    status: String,
 }
 
 impl CodeTemplate {
-    fn text(&self) -> String {
+    fn raw(&self) -> String {
         self.body.as_str().map_or_else(|| self.body.to_string(), str::to_owned)
+    }
+
+    fn text(&self) -> String {
+        self.raw().replace("$STATUS", &self.status)
     }
 }
 
@@ -74,7 +81,7 @@ impl Case {
             code if code.contains(':') => {
                 let (adapter, status) = code.split_once(':').unwrap();
                 let template = templates.iter().find(|t| t.adapter == adapter && t.kind == "callback").unwrap();
-                let mut body = template.text().replace("$CODE", "");
+                let mut body = template.raw().replace("$CODE", "").replace("$STATUS", status);
                 // Their own words for it.
                 for word in ["\"failed\"", "\"rejected\""] {
                     body = body.replace(word, &format!("\"{status}\""));

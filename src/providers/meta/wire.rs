@@ -36,8 +36,12 @@ impl<'a> SendMessage<'a> {
 pub struct AuthTemplate<'a, Index> {
     name: &'a str,
     language: Language<'a>,
-    components: [Component<'a, Index>; 2],
+    components: AuthComponents<'a, Index>,
 }
+
+/// The code, in the text and in the button.
+#[derive(Serialize)]
+pub struct AuthComponents<'a, Index>([Component<'a, Index>; 2]);
 
 #[derive(Serialize)]
 struct Language<'a> {
@@ -59,21 +63,19 @@ pub struct Parameter<'a> {
 
 impl<'a, Index> AuthTemplate<'a, Index> {
     pub fn new(template: &'a Template, digits: &'a str, index: Index) -> Self {
-        Self {
-            name: &template.name,
-            language: Language { code: &template.language },
-            components: auth_components(digits, index),
-        }
+        let language = Language { code: &template.language };
+        Self { name: &template.name, language, components: AuthComponents::new(digits, index) }
     }
 }
 
-/// The components alone, for those who name a template in their own way.
-pub fn auth_components<Index>(digits: &str, index: Index) -> [Component<'_, Index>; 2] {
-    let parameters = || [Parameter { r#type: "text", text: digits }];
-    [
-        Component::Body { parameters: parameters() },
-        Component::Button { sub_type: "url", index, parameters: parameters() },
-    ]
+impl<'a, Index> AuthComponents<'a, Index> {
+    pub fn new(digits: &'a str, index: Index) -> Self {
+        let parameters = || [Parameter { r#type: "text", text: digits }];
+        Self([
+            Component::Body { parameters: parameters() },
+            Component::Button { sub_type: "url", index, parameters: parameters() },
+        ])
+    }
 }
 
 #[derive(Deserialize)]

@@ -7,7 +7,7 @@ use serde_json::value::RawValue;
 use crate::domain::receipt;
 use crate::providers::Outbound;
 use crate::providers::json::{Scalar, lenient, msisdn};
-use crate::providers::meta::wire::{Component, auth_components};
+use crate::providers::meta::wire::AuthComponents;
 use crate::providers::sleekflow::{ChannelType, SleekflowConfig};
 
 #[derive(Serialize)]
@@ -38,7 +38,7 @@ struct TemplateMessage<'a> {
     template_namespace: Option<&'a str>,
     template_name: &'a str,
     language: &'a str,
-    components: [Component<'a, u8>; 2],
+    components: AuthComponents<'a, u8>,
 }
 
 impl<'a> SendTemplate<'a> {
@@ -47,7 +47,7 @@ impl<'a> SendTemplate<'a> {
             template_namespace,
             template_name: &message.template.name,
             language: &message.template.language,
-            components: auth_components(message.code.digits(), 0),
+            components: AuthComponents::new(message.code.digits(), 0),
         };
         Self {
             channel: config.channel_type.as_str(),

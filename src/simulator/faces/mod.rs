@@ -21,6 +21,8 @@ mod infobip;
 pub(in crate::simulator) mod sleekflow;
 pub(crate) mod twilio;
 pub(crate) mod vonage;
+mod engagelab;
+mod http;
 
 /// A send request with a right shape.
 #[derive(Debug)]
@@ -98,10 +100,11 @@ impl Face {
     pub(crate) fn credential(self, headers: &HeaderMap, now: DateTime<Utc>) -> Option<String> {
         let header = |name| headers.get(name)?.to_str().ok();
         let shown = match self {
+            Self::EngagelabWhatsapp | Self::EngagelabSms | Self::HttpSms => return basic(header("authorization")?),
             Self::Meta | Self::CliqtelWhatsapp | Self::CliqtelSms => {
                 header("authorization")?.strip_prefix("Bearer ")?
             }
-            Self::YcloudWhatsapp | Self::YcloudSms => header("x-api-key")?,
+            Self::YcloudWhatsapp | Self::YcloudSms | Self::HttpWhatsapp => header("x-api-key")?,
             Self::InfobipWhatsapp | Self::InfobipSms => header("authorization")?.strip_prefix("App ")?,
             Self::SleekflowWhatsapp => header("x-sleekflow-api-key")?,
             Self::TwilioWhatsapp | Self::TwilioSms => return basic(header("authorization")?),
@@ -125,6 +128,8 @@ impl Face {
             }
             Self::InfobipWhatsapp | Self::InfobipSms | Self::SleekflowWhatsapp => "application/json",
             Self::VonageWhatsapp | Self::VonageSms => "application/json",
+            Self::EngagelabWhatsapp | Self::EngagelabSms | Self::HttpWhatsapp => "application/json",
+            Self::HttpSms => "application/x-www-form-urlencoded",
         }
     }
 
@@ -142,6 +147,9 @@ impl Face {
             Self::SleekflowWhatsapp => sleekflow::read(account, body),
             Self::TwilioWhatsapp | Self::TwilioSms => twilio::read(self.channel(), account, body),
             Self::VonageWhatsapp | Self::VonageSms => vonage::read(self.channel(), account, body),
+            Self::EngagelabWhatsapp | Self::EngagelabSms => engagelab::read(account, body),
+            Self::HttpWhatsapp => http::read_whatsapp(account, body),
+            Self::HttpSms => http::read_sms(body),
         }
     }
 
@@ -155,6 +163,8 @@ impl Face {
             Self::SleekflowWhatsapp => sleekflow::trouble(trouble),
             Self::TwilioWhatsapp | Self::TwilioSms => twilio::trouble(trouble, self.channel()),
             Self::VonageWhatsapp | Self::VonageSms => vonage::trouble(trouble, self.channel()),
+            Self::EngagelabWhatsapp | Self::EngagelabSms => engagelab::trouble(trouble, self.channel()),
+            Self::HttpWhatsapp | Self::HttpSms => http::trouble(trouble, self.channel()),
         }
     }
 
@@ -176,6 +186,8 @@ impl Face {
             Self::SleekflowWhatsapp => sleekflow::accepted(account, request, facts),
             Self::TwilioWhatsapp | Self::TwilioSms => twilio::accepted(self.channel(), account, request, facts),
             Self::VonageWhatsapp | Self::VonageSms => vonage::accepted(facts),
+            Self::EngagelabWhatsapp | Self::EngagelabSms => engagelab::accepted(account, facts),
+            Self::HttpWhatsapp | Self::HttpSms => http::accepted(self.channel(), facts),
         };
         Reply { http, body, retry_after_s: None, reason: String::new() }
     }
@@ -188,6 +200,8 @@ impl Face {
             Self::InfobipWhatsapp | Self::InfobipSms => infobip::id(request, draws),
             Self::TwilioWhatsapp | Self::TwilioSms => twilio::id(draws),
             Self::VonageWhatsapp | Self::VonageSms => vonage::id(draws),
+            Self::EngagelabWhatsapp | Self::EngagelabSms => engagelab::id(draws),
+            Self::HttpWhatsapp | Self::HttpSms => http::id(draws, self.channel()),
         }
     }
 
@@ -209,18 +223,22 @@ impl Face {
             Self::SleekflowWhatsapp => (Vec::new(), String::new()),
             Self::TwilioWhatsapp | Self::TwilioSms => twilio::post(self.channel(), account, secret, url, batch),
             Self::VonageWhatsapp | Self::VonageSms => vonage::post(self.channel(), account, secret, batch, now),
+            Self::EngagelabWhatsapp | Self::EngagelabSms => engagelab::post(account, secret, batch, now),
+            Self::HttpWhatsapp | Self::HttpSms => http::post(self.channel(), secret, batch),
         }
     }
 
-    /// The answer to somebody who asks for a message; Meta, Vonage and Infobip's WhatsApp cannot be asked.
+    /// The answer to somebody who asks for a message; Meta, Vonage, EngageLab and Infobip's WhatsApp cannot be asked.
     pub(crate) fn status(self, account: &SimAccount, message: &SeenMessage, now: DateTime<Utc>) -> Value {
         match self {
             Self::CliqtelWhatsapp | Self::CliqtelSms => cliqtel::status(message, now),
             Self::InfobipWhatsapp | Self::InfobipSms => infobip::log(account, message, now),
             Self::SleekflowWhatsapp => sleekflow::message(account, message, now),
             Self::TwilioWhatsapp | Self::TwilioSms => twilio::status(account, message, now),
-            Self::Meta | Self::YcloudWhatsapp | Self::YcloudSms | Self::VonageWhatsapp | Self::VonageSms => {
-                ycloud::status(account, message, now)
+            Self::HttpWhatsapp | Self::HttpSms => http::status(message, now),
+            Self::YcloudWhatsapp | Self::YcloudSms => ycloud::status(account, message, now),
+            Self::Meta | Self::VonageWhatsapp | Self::VonageSms | Self::EngagelabWhatsapp | Self::EngagelabSms => {
+                Value::Null
             }
         }
     }

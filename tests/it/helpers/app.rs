@@ -30,7 +30,7 @@ use otpost::services::{end_lives, recover, replace};
 use otpost::simulator::{SimConfig, SimTime, Simulator};
 use otpost::store::receipts::ReceivedReceipt;
 use serde_json::Value;
-use sha2::Sha256;
+use sha2::{Sha256, Sha512};
 use sqlx::PgPool;
 use uuid::Uuid;
 
@@ -271,8 +271,24 @@ pub fn signed(account: &str, body: &[u8], now: DateTime<Utc>) -> (String, Option
             (String::new(), Some(("Authorization", format!("Basic {pair}"))))
         }
         "sleekflow-wa" => (String::new(), Some(("X-Otp-Hook-Secret", "sim-sleekflow-hook-secret".to_owned()))),
+        "engagelab-wa" => (String::new(), Some(("X-CALLBACK-ID", callback_id(&Uuid::now_v7().to_string(), now)))),
+        "http-wa" => {
+            let mut mac =
+                Hmac::<Sha512>::new_from_slice(otpost::simulator::HTTP_SECRET.as_bytes()).expect("any length");
+            mac.update(body);
+            (String::new(), Some(("X-Agg-Signature", BASE64_STANDARD.encode(mac.finalize().into_bytes()))))
+        }
+        "http-sms" => ("?token=sim-http-callback-token".to_owned(), None),
         other => panic!("who signs for {other}?"),
     }
+}
+
+/// `X-CALLBACK-ID` of the simulator's accounts at EngageLab. A nonce counts once.
+pub fn callback_id(nonce: &str, now: DateTime<Utc>) -> String {
+    let (t, username) = (now.timestamp().to_string(), otpost::simulator::ENGAGELAB_USERNAME);
+    let parts = [t.as_bytes(), nonce.as_bytes(), username.as_bytes()];
+    let signature = hmac_hex(otpost::simulator::ENGAGELAB_CALLBACK_SECRET, &parts);
+    format!("timestamp={t};nonce={nonce};username={username};signature={signature}")
 }
 
 /// One status of Meta's, by our reference.

@@ -1,0 +1,65 @@
+//! Providers that settings describe, and the examples of docs/providers.md.
+
+use super::ok;
+use crate::config::ProviderSettings;
+
+#[test]
+fn a_described_provider_takes_headers_logins_and_lists_from_variables() {
+    let text = r#"
+        [route]
+        steps = ["local"]
+        [accounts.local]
+        provider = "http"
+        channel = "sms"
+        url = "https://a.example/send?key=s3cret"
+        content_type = "form"
+        body = "to={to}&text={text}&key=s3cret"
+        answer.id = "/id"
+        callback = { attempt_id = "ref", status = "stat", token = "a-token-of-16-chars" }
+        "#;
+    let variables = [
+        ("OTPOST_ACCOUNTS__LOCAL__HEADERS__X_API_KEY", "env:LOCAL_KEY"),
+        ("OTPOST_ACCOUNTS__LOCAL__AUTH__USER", "ann"),
+        ("OTPOST_ACCOUNTS__LOCAL__AUTH__PASSWORD", "s3cret"),
+        ("OTPOST_ACCOUNTS__LOCAL__CODES__MAY_HAVE_LEFT", "E50, E51"),
+        ("OTPOST_ACCOUNTS__LOCAL__CALLBACK__STATUSES__DELIVERED", "DELIVRD"),
+        ("LOCAL_KEY", "s3cret-key"),
+    ];
+    let described = |more: &[(&str, &str)]| {
+        let settings = ok(text, &[&variables, more].concat());
+        let ProviderSettings::Http(config) = &settings.accounts["local"].provider else { panic!("not described") };
+        config.clone()
+    };
+    let config = described(&[]);
+    let headers: Vec<_> = config.headers.iter().map(|(name, value)| (*name, value.expose())).collect();
+    assert_eq!(headers, [("authorization", "Basic YW5uOnMzY3JldA=="), ("x-api-key", "s3cret-key")]);
+    assert!(config.login.is_none() && !config.codes.known("E51").unwrap().1.definite);
+    assert!(!format!("{:?} {:?}", config.url, config.body).contains("s3cret"));
+
+    let body = "to={to}&text={text}&user={user}&password={password}";
+    let config = described(&[("OTPOST_ACCOUNTS__LOCAL__BODY", body)]);
+    let (user, password) = config.login.as_ref().unwrap();
+    assert_eq!((user.as_str(), password.expose(), config.headers.len()), ("ann", "s3cret", 1));
+}
+
+#[test]
+fn the_examples_of_the_documentation_load() {
+    let documentation = include_str!("../../../docs/providers.md");
+    let mut read = Vec::new();
+    for section in ["EngageLab", "Generic HTTP"] {
+        let section = documentation.split("\n## ").find(|text| text.starts_with(section)).unwrap();
+        for block in section.split("```toml\n").skip(1) {
+            let text = block.split("```").next().unwrap();
+            let variables = [
+                ("ENGAGELAB_DEV_KEY", "dev"),
+                ("ENGAGELAB_DEV_SECRET", "x"),
+                ("ENGAGELAB_CALLBACK_SECRET", "x"),
+                ("ENGAGELAB_CALLBACK_AUTHORIZATION", "Bearer x"),
+                ("LOCAL_TOKEN", "x"),
+                ("LOCAL_CALLBACK_SECRET", "x"),
+            ];
+            read.extend(ok(text, &variables).accounts.into_keys());
+        }
+    }
+    assert_eq!(read, ["engagelab-sms", "engagelab-whatsapp", "local-sms"]);
+}
