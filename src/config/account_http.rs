@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use std::borrow::Cow;
+
 use crate::config::account_callback;
 use crate::config::account_providers::{HEADER, header_name, secret};
 use crate::config::accounts::ProviderSettings;
@@ -121,7 +123,7 @@ fn complete(section: &Section<'_>, url: &Pattern, body: &Body) {
     }
 }
 
-type Headers = Vec<(&'static str, Secret)>;
+type Headers = Vec<(Cow<'static, str>, Secret)>;
 
 /// The login for the body, or the header `Authorization`.
 fn auth(section: Section<'_>, body: Option<&Body>) -> (Option<(String, Secret)>, Headers) {
@@ -137,8 +139,10 @@ fn auth(section: Section<'_>, body: Option<&Body>) -> (Option<(String, Secret)>,
     section.finish();
     match (user.zip(password), bearer) {
         (Some(login), _) if in_body => (Some(login), Vec::new()),
-        (Some((user, password)), _) => (None, vec![("authorization", basic::authorization(&user, &password))]),
-        (None, Some(token)) => (None, vec![("authorization", Secret::new(format!("Bearer {}", token.expose())))]),
+        (Some((user, password)), _) => (None, vec![("authorization".into(), basic::authorization(&user, &password))]),
+        (None, Some(token)) => {
+            (None, vec![("authorization".into(), Secret::new(format!("Bearer {}", token.expose())))])
+        }
         (None, None) => (None, Vec::new()),
     }
 }
@@ -156,8 +160,7 @@ fn headers(section: Section<'_>, has_authorization: bool) -> Headers {
             section.complain(&name, "is given beside `auth`", "must be one of the two");
         } else if let Some(value) = value {
             if value.expose().bytes().all(|b| matches!(b, b' '..=b'~')) {
-                // Settings are read once: it lives as long as the program.
-                headers.push((&*lower.leak(), value));
+                headers.push((lower.into(), value));
             } else {
                 section.complain(&name, "has characters that no header can have", "must be plain ASCII");
             }

@@ -8,7 +8,6 @@ use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::value::RawValue;
 use zeroize::Zeroizing;
 
-use crate::domain::receipt::Failure;
 use crate::providers::Unreadable;
 
 /// Longest provider message id that we keep, in bytes. Meta's, the longest known, have about 80.
@@ -54,15 +53,6 @@ pub fn lenient<'a, T: Deserialize<'a>>(field: Option<&'a RawValue>) -> Option<T>
 pub fn provider_message_id(id: &str) -> Option<String> {
     let fits = !id.is_empty() && id.len() <= MAX_PROVIDER_MESSAGE_ID && !id.chars().any(char::is_control);
     fits.then(|| id.to_owned())
-}
-
-/// A word of theirs for a counter or a table: at most [`Failure::MAX_CODE`] bytes, no control characters.
-pub fn word(text: &str) -> String {
-    let mut word: String = text.chars().filter(|c| !c.is_control()).collect();
-    while word.len() > Failure::MAX_CODE {
-        word.pop();
-    }
-    word
 }
 
 /// A number as most carriers write it: E.164 without its `+`.

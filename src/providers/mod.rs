@@ -25,6 +25,7 @@ mod conformance;
 #[cfg(test)]
 mod hostile;
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
@@ -122,7 +123,7 @@ pub struct Call {
     pub method: Method,
     pub url: String,
     pub content_type: &'static str,
-    pub headers: Vec<(&'static str, Secret)>,
+    pub headers: Vec<(Cow<'static, str>, Secret)>,
     pub body: Zeroizing<Vec<u8>>,
 }
 
@@ -272,11 +273,22 @@ pub struct Receipts {
     pub receipts: Vec<DeliveryReceipt>,
     /// Items that should have been receipts: the reason and the item's own bytes, for the dead letters.
     pub unreadable: Vec<(String, Vec<u8>)>,
-    /// Statuses that we do not know, as the provider writes them: counted, not refused.
+    /// Statuses that we do not know, as the provider writes them: counted and logged, not refused.
     pub unknown_statuses: Vec<String>,
 }
 
 impl Receipts {
+    /// Only what looks like a word, with at most three digits, is kept: a callback that is not what it seems may have a
+    /// text, and so a code, in this place.
+    pub(in crate::providers) fn note_unknown(&mut self, status: &str) {
+        const DIGITS: usize = 3;
+        let word: String = status.chars().filter(|c| !c.is_control()).collect();
+        let is_of_words = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'.' | b'/');
+        let digits = word.bytes().filter(u8::is_ascii_digit).count();
+        let fits = (1..=Failure::MAX_CODE).contains(&word.len()) && word.bytes().all(is_of_words) && digits <= DIGITS;
+        self.unknown_statuses.push(if fits { word } else { "(not a word)".to_owned() });
+    }
+
     /// Puts one item aside with its own bytes.
     pub(in crate::providers) fn put_aside(&mut self, reason: impl Into<String>, item: &[u8]) {
         self.unreadable.push((reason.into(), item.to_owned()));

@@ -38,7 +38,7 @@ pub fn whatsapp(url: &str) -> ProviderSettings {
         base_url: url.to_owned(),
         url: address(&messages, Place::OF_AN_ADDRESS),
         body: body(WHATSAPP_BODY, Escape::Json),
-        headers: vec![("x-api-key", Secret::new(sim::HTTP_KEY))],
+        headers: vec![("x-api-key".into(), Secret::new(sim::HTTP_KEY))],
         login: None,
         answer: AnswerShape {
             id: pointer("/message/id"),
@@ -88,7 +88,7 @@ pub fn sms(url: &str) -> ProviderSettings {
         base_url: url.to_owned(),
         url: address(&format!("{url}/http/send"), Place::OF_AN_ADDRESS),
         body: body(SMS_BODY, Escape::Percent),
-        headers: vec![("authorization", basic::authorization(user, &Secret::new(password)))],
+        headers: vec![("authorization".into(), basic::authorization(user, &Secret::new(password)))],
         login: None,
         answer: AnswerShape {
             id: pointer("/msgid"),

@@ -74,7 +74,9 @@ fn expected(whatsapp: &str) -> Vec<Expected> {
                 &[("delivered", "accepted"), ("delivered", "accepted")],
                 // Those that can be asked are, before the deadline, and say the same again.
                 Some(match whatsapp {
-                    "meta-main" | "infobip-wa" | "vonage-wa" => &[("delivered", "applied", 1), ("sent", "applied", 1)],
+                    "meta-main" | "infobip-wa" | "vonage-wa" | "engagelab-wa" => {
+                        &[("delivered", "applied", 1), ("sent", "applied", 1)]
+                    }
                     _ => &[("delivered", "applied", 1), ("sent", "applied", 1), ("sent", "duplicate", 1)],
                 }),
             )
@@ -365,6 +367,21 @@ async fn sms_first(sms: &'static str, whatsapp: &'static str) {
         assert!(refusals.is_empty(), "{refusals:?}");
     })
     .await;
+}
+
+/// Each SMS as the first step, and each WhatsApp as the replacement.
+#[tokio::test]
+async fn every_provider_is_a_first_step_and_a_replacement() {
+    for (sms, whatsapp) in [
+        ("ycloud-sms", "meta-main"),
+        ("infobip-sms", "sleekflow-wa"),
+        ("cliqtel-sms", "infobip-wa"),
+        ("engagelab-sms", "http-wa"),
+        ("http-sms", "engagelab-wa"),
+        ("http-sms", "cliqtel-wa"),
+    ] {
+        sms_first(sms, whatsapp).await;
+    }
 }
 
 #[tokio::test]

@@ -190,7 +190,8 @@ async fn a_silence_of_two_minutes_is_heard_and_saves_needless_sms() {
     );
 }
 
-/// Prices in dollars and shares of people, rounded from public lists: what counts is that they differ.
+/// Prices in dollars and shares of people: made up, in the proportions in which they differ. Of those who are not on
+/// WhatsApp the provider says so of every second one; of the others nothing is heard.
 const COUNTRIES: [Country; 6] = [
     Country { name: "ID", prefix: "+62812345", whatsapp: "0.025", sms: "0.320", on_whatsapp: 0.92, sms_arrives: 0.90 },
     Country { name: "IN", prefix: "+91987654", whatsapp: "0.002", sms: "0.080", on_whatsapp: 0.95, sms_arrives: 0.88 },
@@ -241,7 +242,7 @@ async fn six_countries(way: Way) -> Vec<Result> {
             for (n, to) in people.iter().enumerate() {
                 let mut fate = json!({});
                 if !is_among(n, country.on_whatsapp) {
-                    fate["whatsapp"] = json!("failed");
+                    fate["whatsapp"] = json!(if n % 2 == 0 { "failed" } else { "silent" });
                 }
                 // Another order than that of WhatsApp, so that the two are not lost by the same people.
                 if !is_among(PEOPLE_PER_COUNTRY - n, country.sms_arrives) {
@@ -275,7 +276,7 @@ fn paid(app: &TestApp, country: &Country, to: &str) -> f64 {
 }
 
 #[tokio::test]
-async fn routes_chosen_by_price_and_delivery_cost_less_than_any_fixed_order() {
+async fn routes_chosen_by_price_and_delivery_are_nearly_the_cheapest_and_the_most_timely() {
     let whatsapp_first = six_countries(Way::listed(["meta-main", "ycloud-sms"])).await;
     let sms_first = six_countries(Way::listed(["ycloud-sms", "meta-main"])).await;
     let chosen = six_countries(Way { order: Order::Cheapest, ..Way::listed(["meta-main", "ycloud-sms"]) }).await;
@@ -291,6 +292,6 @@ async fn routes_chosen_by_price_and_delivery_cost_less_than_any_fixed_order() {
     };
     let (a, b, c) = (total(&whatsapp_first), total(&sms_first), total(&chosen));
     println!("{:17} {}      {}      {}", "all", cell(&a), cell(&b), cell(&c));
-    assert!(c.0 < a.0 && c.0 < b.0, "it costs the least");
-    assert!(c.1 > a.1 - 0.01 && c.1 > b.1 - 0.01, "and loses nobody");
+    assert!(c.0 < b.0 / 2.0 && c.0 < a.0 * 1.1, "it costs about as little as the cheaper order: {c:?} {a:?} {b:?}");
+    assert!(c.1 > a.1 + 0.05 && c.1 > b.1 - 0.02, "and no fewer people have their code in time: {c:?} {a:?} {b:?}");
 }

@@ -316,7 +316,7 @@ pub(super) const ROWS: &[Row] = &[
         "{HTTP}template = 'login_code'\n[accounts.a.auth]\nuser = 'ann'\nbearer = 's3cret'\n[accounts.a.headers]\n'X Y' = 's3cret'\nhost = 'h'\nauthorization = 's3cret'\nX-Name = 'Zoë s3cret'",
         &[],
         &[
-            "otpost.toml:13: accounts.a.template: is not a setting; here can stand: answer, ask, auth, body, callback, channel, codes, concurrency, content_type, deduplicates, headers, on_unknown, per_second, price, provider, url",
+            "otpost.toml:13: accounts.a.template: is not a setting; here can stand: answer, ask, auth, body, callback, channel, codes, concurrency, content_type, countries, deduplicates, headers, on_unknown, per_second, price, provider, url",
             "otpost.toml:14: accounts.a.auth.password: is missing; must be the secret, env:NAME or file:/path",
             "otpost.toml:16: accounts.a.auth.bearer: is given beside `user`; must be one of the two",
             "otpost.toml:18: accounts.a.headers.X Y: is no name of a header; must be the name of a header",

@@ -23,7 +23,7 @@ fn call(url: String) -> Call {
         method: Method::Post,
         url,
         content_type: "application/json",
-        headers: vec![("authorization", Secret::new("Bearer k"))],
+        headers: vec![("authorization".into(), Secret::new("Bearer k"))],
         body: Zeroizing::new(b"{\"code\":\"493817\"}".to_vec()),
     }
 }
@@ -273,7 +273,7 @@ async fn what_cannot_be_a_request_is_certainly_not_sent() {
         not_sent(&client.send("test", "test-main", call(url.to_owned())).await);
     }
     let mut bad = call("http://127.0.0.1:9/".to_owned());
-    bad.headers = vec![("authorization", Secret::new("Bearer a\nb"))];
+    bad.headers = vec![("authorization".into(), Secret::new("Bearer a\nb"))];
     assert_eq!(not_sent(&client.send("test", "test-main", bad).await), "header");
 }
 
@@ -321,7 +321,7 @@ async fn a_trace_names_provider_and_host_and_neither_code_nor_key_nor_query() {
     let _guard = tracing::subscriber::set_default(subscriber);
     let at = answering(b"HTTP/1.1 200 OK\r\nContent-Length: 17\r\n\r\n{\"code\":\"493817\"}".to_vec()).await;
     let mut call = call(format!("http://{at}/v1/send?token=t0psecret"));
-    call.headers = vec![("authorization", Secret::new("Bearer hunter2"))];
+    call.headers = vec![("authorization".into(), Secret::new("Bearer hunter2"))];
     let exchange = client().send("meta", "meta-main", call).await;
     let said = format!("{exchange:?} {}", String::from_utf8_lossy(&log.0.lock().unwrap()));
     for expected in ["provider.call", "meta-main", "127.0.0.1", "status"] {

@@ -186,9 +186,9 @@ fn post(base_url: &str, path: &str, api_key: &Secret, body: zeroize::Zeroizing<V
         url: format!("{}{path}", base_url.trim_end_matches('/')),
         content_type: "application/json",
         headers: vec![
-            ("authorization", Secret::new(format!("Bearer {}", api_key.expose()))),
+            ("authorization".into(), Secret::new(format!("Bearer {}", api_key.expose()))),
             // Without it the framework behind such APIs answers errors as pages or redirects.
-            ("accept", Secret::new("application/json")),
+            ("accept".into(), Secret::new("application/json")),
         ],
         body,
     }
@@ -238,7 +238,7 @@ fn receipts(channel: Channel, callback: &Verified<'_>) -> Result<Receipts, Unrea
     };
     let Some(ours) = status.ours() else {
         if let wire::Status::Other(word) = status {
-            receipts.unknown_statuses.push(json::word(&word));
+            receipts.note_unknown(&word);
         }
         return Ok(receipts);
     };

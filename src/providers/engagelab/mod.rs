@@ -124,7 +124,7 @@ impl Engagelab {
             serde_json::from_str(status.get()).map_err(|_| "row: a status of another shape")?;
         let Some(ours) = status.message_status.ours() else {
             if let wire::Status::Other(word) = &status.message_status {
-                receipts.unknown_statuses.push(json::word(word));
+                receipts.note_unknown(word);
             }
             return Ok(());
         };
@@ -152,7 +152,7 @@ impl Provider for Engagelab {
             method: Method::Post,
             url: format!("{}{path}", base_url.trim_end_matches('/')),
             content_type: "application/json",
-            headers: vec![("authorization", basic::authorization(dev_key, dev_secret))],
+            headers: vec![("authorization".into(), basic::authorization(dev_key, dev_secret))],
             body,
         }
     }

@@ -8,6 +8,8 @@ mod shape;
 #[cfg(test)]
 pub(in crate::providers) mod tests;
 
+use std::borrow::Cow;
+
 use serde_json::value::RawValue;
 
 use crate::domain::channel::Channel;
@@ -34,7 +36,7 @@ pub struct HttpConfig {
     pub url: Pattern,
     pub body: Body,
     /// Of every request, `Authorization` included. The names live as long as the program.
-    pub headers: Vec<(&'static str, Secret)>,
+    pub headers: Vec<(Cow<'static, str>, Secret)>,
     /// For `{user}` and `{password}` of the body.
     pub login: Option<(String, Secret)>,
     pub answer: AnswerShape,
@@ -121,7 +123,7 @@ impl Http {
         let status = match shape.statuses.0.get(&word) {
             Some(Some(status)) => *status,
             Some(None) => return,
-            None => return receipts.unknown_statuses.push(json::word(&word)),
+            None => return receipts.note_unknown(&word),
         };
         let attempt_id = text(&shape.attempt_id).and_then(|id| AttemptId::parse(&id));
         let provider_message_id = match text(&shape.id) {
@@ -199,7 +201,7 @@ impl Provider for Http {
                     .then(|| self.0.codes.failure(self.0.channel, &word, text(&ask.error_code))),
             }),
             Some(None) => {}
-            None => receipts.unknown_statuses.push(json::word(&word)),
+            None => receipts.note_unknown(&word),
         }
         Ok(receipts)
     }

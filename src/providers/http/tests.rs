@@ -35,7 +35,7 @@ fn json_aggregator(keys: &Keys) -> HttpConfig {
         base_url: "https://provider.test".to_owned(),
         url: Pattern::parse("https://provider.test/v3/messages", Place::OF_AN_ADDRESS).unwrap(),
         body: Body::parse(body, Escape::Json).unwrap(),
-        headers: vec![("X-Api-Key", Secret::new("k"))],
+        headers: vec![("X-Api-Key".into(), Secret::new("k"))],
         login: None,
         answer: AnswerShape {
             id: pointer("/message/id"),
@@ -73,7 +73,7 @@ fn form_aggregator() -> HttpConfig {
         base_url: "https://provider.test".to_owned(),
         url: Pattern::parse("https://provider.test/send?ref={attempt_id}", Place::OF_AN_ADDRESS).unwrap(),
         body: Body::parse(body, Escape::Percent).unwrap(),
-        headers: vec![("X-Request-Key", Secret::new("k"))],
+        headers: vec![("X-Request-Key".into(), Secret::new("k"))],
         login: Some(("dev".to_owned(), Secret::new("k"))),
         answer: AnswerShape {
             id: Pointer::parse("/msgid").unwrap(),

@@ -146,8 +146,8 @@ fn post(base_url: &str, path: &str, api_key: &Secret, body: zeroize::Zeroizing<V
         url: format!("{}{path}", base_url.trim_end_matches('/')),
         content_type: "application/json",
         headers: vec![
-            ("authorization", Secret::new(format!("App {}", api_key.expose()))),
-            ("accept", Secret::new("application/json")),
+            ("authorization".into(), Secret::new(format!("App {}", api_key.expose()))),
+            ("accept".into(), Secret::new("application/json")),
         ],
         body,
     }
@@ -200,7 +200,7 @@ fn read_result(raw: &RawValue, asked_about: Option<AttemptId>, receipts: &mut Re
         Some(Meaning::Failed) => Status::Failed,
         // Known, and older news than our own answer; or of a repeat, and no word on the message itself.
         Some(Meaning::Accepted | Meaning::Repeated) => return,
-        Some(Meaning::Unknown(word)) => return receipts.unknown_statuses.push(json::word(&word)),
+        Some(Meaning::Unknown(word)) => return receipts.note_unknown(&word),
         None if result.status.is_none() && result.seen_at.is_some() => Status::Read,
         None => return receipts.put_aside("result: neither a status nor seenAt", raw.get().as_bytes()),
     };

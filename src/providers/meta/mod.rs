@@ -68,7 +68,7 @@ impl Provider for Meta {
             method: Method::Post,
             url: format!("{}/{version}/{phone_number_id}/messages", base_url.trim_end_matches('/')),
             content_type: "application/json",
-            headers: vec![("authorization", Secret::new(format!("Bearer {}", access_token.expose())))],
+            headers: vec![("authorization".into(), Secret::new(format!("Bearer {}", access_token.expose())))],
             body: json::body(&wire::SendMessage::new(message)),
         }
     }
@@ -162,7 +162,7 @@ fn read_value(value: &RawValue, receipts: &mut Receipts) {
     for status in statuses.unwrap_or_default() {
         match read_status(status) {
             Ok(Ok(receipt)) => receipts.receipts.push(receipt),
-            Ok(Err(unknown)) => receipts.unknown_statuses.push(json::word(&unknown)),
+            Ok(Err(unknown)) => receipts.note_unknown(&unknown),
             Err(reason) => receipts.put_aside(reason, status.get().as_bytes()),
         }
     }

@@ -68,7 +68,7 @@ impl Sleekflow {
             method,
             url: format!("{}{path}", self.0.base_url.trim_end_matches('/')),
             content_type: "application/json",
-            headers: vec![("x-sleekflow-api-key", self.0.api_key.clone())],
+            headers: vec![("x-sleekflow-api-key".into(), self.0.api_key.clone())],
             body,
         }
     }
@@ -184,7 +184,7 @@ struct Heard {
 impl Heard {
     fn read(self, attempt_id: Option<AttemptId>, receipts: &mut Receipts) {
         if let wire::Status::Other(word) = &self.status {
-            return receipts.unknown_statuses.push(json::word(word));
+            return receipts.note_unknown(word);
         }
         // On its way: older news than our own answer.
         let Some(ours) = self.status.ours() else { return };

@@ -80,7 +80,7 @@ impl Twilio {
             method,
             url: format!("{base_url}/2010-04-01/Accounts/{}/{path}", self.config.account_sid),
             content_type: form::CONTENT_TYPE,
-            headers: vec![("authorization", self.authorization.clone())],
+            headers: vec![("authorization".into(), self.authorization.clone())],
             body,
         }
     }
@@ -189,7 +189,7 @@ struct News {
 impl Twilio {
     fn read(&self, word: &str, news: News, receipts: &mut Receipts) {
         let Some(theirs) = wire::Status::parse(word) else {
-            return receipts.unknown_statuses.push(json::word(word));
+            return receipts.note_unknown(word);
         };
         let Some(status) = theirs.ours() else { return };
         receipts.receipts.push(DeliveryReceipt {

@@ -125,7 +125,7 @@ impl Provider for Vonage {
             method: Method::Post,
             url: format!("{}/v1/messages", self.config.base_url.trim_end_matches('/')),
             content_type: "application/json",
-            headers: vec![("authorization", self.authorization(message.attempt_id))],
+            headers: vec![("authorization".into(), self.authorization(message.attempt_id))],
             body: match self.channel {
                 Channel::Whatsapp => json::body(&wire::SendWhatsapp::new(from, message)),
                 Channel::Sms => json::body(&wire::SendSms::new(from, message)),
@@ -189,7 +189,7 @@ impl Provider for Vonage {
         };
         let Some(ours) = status.ours() else {
             if let wire::Status::Other(word) = status {
-                receipts.unknown_statuses.push(json::word(&word));
+                receipts.note_unknown(&word);
             }
             return Ok(receipts);
         };

@@ -168,7 +168,7 @@ fn post(base_url: &str, path: &str, api_key: &Secret, body: zeroize::Zeroizing<V
         method: Method::Post,
         url: format!("{}{path}", base_url.trim_end_matches('/')),
         content_type: "application/json",
-        headers: vec![("x-api-key", api_key.clone())],
+        headers: vec![("x-api-key".into(), api_key.clone())],
         body,
     }
 }
@@ -254,7 +254,7 @@ fn read_item(
         wire::Status::Read => (Status::Read, item.read_time),
         wire::Status::Failed | wire::Status::Undelivered => (Status::Failed, None),
         wire::Status::Other(word) => {
-            return receipts.unknown_statuses.push(json::word(word));
+            return receipts.note_unknown(word);
         }
     };
     let times = [at, item.update_time, event_time];
