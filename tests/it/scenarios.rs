@@ -210,6 +210,13 @@ struct Country {
     sms_arrives: f64,
 }
 
+fn price_list(account: &str, price: impl Fn(&Country) -> &'static str) -> PriceSettings {
+    let one = |c: &Country| (c.name.to_owned(), format!("{} USD", price(c)).parse().unwrap());
+    let countries = COUNTRIES.iter().map(one).collect();
+    let list = PriceList { from: "2020-01-01".parse().unwrap(), until: None, countries, other: None };
+    PriceSettings { name: account.to_owned(), account: account.to_owned(), list }
+}
+
 const PEOPLE_PER_COUNTRY: usize = 120;
 
 /// Whether the `n`-th of a group belongs to this share of it; evenly spread.
@@ -227,13 +234,7 @@ async fn six_countries(way: Way) -> Vec<Result> {
         as_installed(settings);
         settings.route.way = way;
         settings.memory.remember_for = None;
-        let of: [(&str, fn(&Country) -> &'static str); 2] = [("meta-main", |c| c.whatsapp), ("ycloud-sms", |c| c.sms)];
-        for (account, price) in of {
-            let price = |c: &Country| (c.name.to_owned(), format!("{} USD", price(c)).parse().unwrap());
-            let countries = COUNTRIES.iter().map(price).collect();
-            let list = PriceList { from: "2020-01-01".parse().unwrap(), until: None, countries, other: None };
-            settings.prices.push(PriceSettings { name: account.to_owned(), account: account.to_owned(), list });
-        }
+        settings.prices = vec![price_list("meta-main", |c| c.whatsapp), price_list("ycloud-sms", |c| c.sms)];
     };
     with_settings(change, async |app| {
         app.sim.set_laws(Laws::default());
