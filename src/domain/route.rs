@@ -83,7 +83,7 @@ pub struct Route {
 /// Whether a standby may take over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum StandIn {
-    /// It was the account's fault, or the person asked for another message.
+    /// It was the account's fault, or a person asks for another message and nothing else is left.
     May,
     /// Nobody answered, or the person cannot be reached on this channel.
     MayNot,

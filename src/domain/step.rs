@@ -334,7 +334,10 @@ fn resend(message: &mut Message, channel: Option<Channel>, now: DateTime<Utc>) -
     if message.last().not_replaced == Some(Why::NumberIsBad) {
         return Effect::Refused(Refusal::NotPlanned(Why::NumberIsBad));
     }
-    if let Err(why) = message.plan_next(Reason::Requested, channel, StandIn::May, now) {
+    // A standby only when nothing else is left: who asks again wants another way.
+    let planned = message.plan_next(Reason::Requested, channel, StandIn::MayNot, now);
+    let planned = planned.or_else(|_| message.plan_next(Reason::Requested, channel, StandIn::May, now));
+    if let Err(why) = planned {
         return Effect::Refused(Refusal::NotPlanned(why));
     }
     if let Some(attempt) = message.attempt_mut(last) {

@@ -465,7 +465,8 @@ fn a_standby_takes_over_for_the_account_and_never_for_the_person() {
         (failed(ErrorClass::Retryable), "wa-2"),
         (failed(ErrorClass::RecipientUnreachable), "sms"),
         (failed(ErrorClass::Expired), "sms"),
-        (Event::Resend { channel: None }, "wa-2"),
+        (Event::Resend { channel: None }, "sms"),
+        (Event::Resend { channel: Some(Channel::Whatsapp) }, "wa-2"),
         (Event::Resend { channel: Some(Channel::Sms) }, "sms"),
     ] {
         let mut m = message_with_standbys();
