@@ -141,31 +141,22 @@ fn reach(settings: &Settings, route: &Route<'_>, findings: &mut Findings) {
     findings.add(verdict, format!("{}.steps", route.path), wrong, remedy);
 }
 
-/// WhatsApp reports neither everybody who lacks it nor every block: an SMS has to stand behind it.
+/// WhatsApp reports neither everybody who lacks it nor every block: where it goes first, an SMS has to stand behind it.
+/// Where an SMS goes first, WhatsApp may be the last thing that is tried.
 fn behind_whatsapp(settings: &Settings, route: &Route<'_>, findings: &mut Findings) {
-    let steps = &route.pools;
-    let backed = |country: &str| {
-        let reaching: Vec<Channel> =
-            steps.iter().filter(|pool| settings.reaches(pool, country)).map(|pool| pool.channel).collect();
-        let whatsapp = reaching.iter().rposition(|channel| *channel == Channel::Whatsapp);
-        let sms = reaching.iter().rposition(|channel| *channel == Channel::Sms);
-        match route.way.order {
-            Order::Cheapest => whatsapp.is_none() || sms.is_some(),
-            Order::Listed => whatsapp.is_none_or(|whatsapp| sms.is_some_and(|sms| whatsapp < sms)),
-        }
+    let alone = |country: &&String| {
+        let channels = route.pools.iter().filter(|pool| settings.reaches(pool, country)).map(|pool| pool.channel);
+        let channels: Vec<Channel> = channels.collect();
+        channels.contains(&Channel::Whatsapp) && !channels.contains(&Channel::Sms)
     };
-    let alone: Vec<&String> = route.countries.iter().filter(|country| !backed(country)).collect();
+    let alone: Vec<&String> = route.countries.iter().filter(alone).collect();
     if alone.is_empty() {
         return;
     }
     let place = if alone.len() == route.countries.len() { String::new() } else { format!(" in {}", some_of(&alone)) };
     let wrong = format!("has no SMS step behind its WhatsApp step{place}");
-    findings.add(
-        Verdict::Degraded,
-        format!("{}.steps", route.path),
-        wrong,
-        "what WhatsApp fails to deliver stays undelivered",
-    );
+    let remedy = "what WhatsApp fails to deliver stays undelivered";
+    findings.add(Verdict::Degraded, format!("{}.steps", route.path), wrong, remedy);
 }
 
 /// Who is to choose by price must know every price, in one currency.

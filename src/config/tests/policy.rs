@@ -150,11 +150,12 @@ const DEGRADED: &[(&str, &[&str])] = &[
         ],
     ),
     (
-        "[route]\nsteps = ['sms', 'wa', 'asia']\n[routes.a]\ncountries = ['ID']\nsteps = ['sms', 'wa']\n[pools.spare]\n\
+        "[route]\nsteps = ['wa', 'asia']\n[routes.a]\ncountries = ['ID']\nsteps = ['wa']\n[routes.b]\ncountries = ['US']\n\
+         steps = ['sms', 'wa']\n[pools.spare]\n\
          accounts = ['sms']",
         &[
             "routes.a.steps has no SMS step behind its WhatsApp step; what WhatsApp fails to deliver stays undelivered.",
-            "route.steps has no SMS step behind its WhatsApp step in AC, AD, AE, AF and 239 more; what WhatsApp fails to \
+            "route.steps has no SMS step behind its WhatsApp step in AC, AD, AE, AF and 238 more; what WhatsApp fails to \
              deliver stays undelivered.",
             "accounts.asia has no price; what its messages cost is not known.",
             "pools.spare is in no route.",
