@@ -14,7 +14,7 @@ use crate::config::Settings;
 use crate::config::route::Way;
 use crate::domain::channel::Channel;
 use crate::domain::phone;
-use crate::domain::prices::Prices;
+use crate::domain::prices::{AccountPrices, Prices};
 use crate::domain::route::LIFE_AFTER_REPLACEMENT_S;
 use crate::domain::routing::{Choose, Fits, Order, Pool};
 
@@ -184,22 +184,18 @@ fn compare(
     today: NaiveDate,
     findings: &mut Findings,
 ) {
-    let mut currencies = BTreeSet::new();
     for account in accounts {
         let sends = route.countries.iter().filter(|country| settings.sends_to(account, country));
-        let mut unknown = Vec::new();
-        for country in sends {
-            match prices.of(account, country, today) {
-                Some(price) => drop(currencies.insert(price.currency.clone())),
-                None => unknown.push(country),
-            }
-        }
+        let unknown: Vec<&String> = sends.filter(|country| prices.of(account, country, today).is_none()).collect();
         if !unknown.is_empty() {
             let wrong = format!("is \"cheapest\", but {account} has no price for {}", some_of(&unknown));
             let remedy = format!("set accounts.{account}.price, or `other` in a list of [prices]");
             findings.add(Verdict::Refused, setting.to_owned(), wrong, remedy);
         }
     }
+    // Those of lists that begin later too: nobody would look again on that day.
+    let all = accounts.iter().filter_map(|account| prices.account(account)).flat_map(AccountPrices::all);
+    let currencies: BTreeSet<&str> = all.map(|price| price.currency.as_str()).collect();
     if currencies.len() > 1 {
         let wrong = format!("is \"cheapest\", but prices are in {}", Vec::from_iter(currencies).join(" and "));
         findings.add(Verdict::Refused, setting.to_owned(), wrong, "must all be in one currency, to be compared");

@@ -16,6 +16,14 @@ pub struct AccountPrices {
     pub lists: Vec<PriceList>,
 }
 
+impl AccountPrices {
+    /// Every price, whenever and wherever it is valid.
+    pub fn all(&self) -> impl Iterator<Item = &Price> {
+        let listed = self.lists.iter().flat_map(|list| list.countries.values().chain(&list.other));
+        listed.chain(&self.flat)
+    }
+}
+
 /// A price list of one account.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PriceList {
