@@ -31,7 +31,7 @@ use crate::providers::ycloud::{DEFAULT_TOLERANCE_S, YcloudSmsConfig, YcloudWhats
 use crate::simulator as sim;
 
 /// Accounts of the simulator, by the names under which it has them.
-pub const ACCOUNTS: [&str; 16] = [
+pub const ACCOUNTS: [&str; 18] = [
     "meta-main",
     "ycloud-wa",
     "ycloud-sms",
@@ -46,6 +46,8 @@ pub const ACCOUNTS: [&str; 16] = [
     "vonage-sms",
     "engagelab-wa",
     "engagelab-sms",
+    "engagelab-wa-plain",
+    "engagelab-sms-plain",
     "http-wa",
     "http-sms",
 ];
@@ -190,6 +192,13 @@ pub fn settings(data_dir: &Path, listen: SocketAddr, simulator_url: &str, replac
             let templates = Templates::new(vec![AccountTemplate::new(english, template)]);
             AccountSettings { templates, ..account(Channel::Sms, engagelab(url, Channel::Sms)) }
         }),
+        ("engagelab-wa-plain".to_owned(), account(Channel::Whatsapp, engagelab_plain_whatsapp(url))),
+        ("engagelab-sms-plain".to_owned(), {
+            let template = Template { name: "login-sms".to_owned(), language: String::new() };
+            let english = Language::parse("en").expect("a language");
+            let templates = Templates::new(vec![AccountTemplate::new(english, template)]);
+            AccountSettings { templates, ..account(Channel::Sms, engagelab_plain_sms(url)) }
+        }),
         ("http-wa".to_owned(), account(Channel::Whatsapp, described::whatsapp(url))),
         ("http-sms".to_owned(), account(Channel::Sms, described::sms(url))),
     ]);
@@ -294,27 +303,47 @@ fn engagelab(url: &str, channel: Channel) -> ProviderSettings {
         Channel::Whatsapp => (sim::ENGAGELAB_WA_KEY, None),
         Channel::Sms => (sim::ENGAGELAB_SMS_KEY, Some(Secret::new(sim::ENGAGELAB_AUTHORIZATION))),
     };
-    let (dev_key, dev_secret) = key.split_once(':').expect("the simulator's key is a pair");
-    let callbacks = CallbackId {
+    let params = vec![Parameter { name: "brand".to_owned(), value: Value::Fixed("Example".to_owned()) }];
+    let product = Product::Otp { params, callbacks: CallbackId { authorization, ..engagelab_callbacks() } };
+    engagelab_account(format!("{url}/engagelab"), key, channel, product)
+}
+
+fn engagelab_plain_whatsapp(url: &str) -> ProviderSettings {
+    let from = sim::SENDER.to_owned();
+    let product = Product::Whatsapp { from, callback_token: Secret::new(ENGAGELAB_TOKEN) };
+    engagelab_account(format!("{url}/engagelab-wa"), sim::ENGAGELAB_PLAIN_WA_KEY, Channel::Whatsapp, product)
+}
+
+fn engagelab_plain_sms(url: &str) -> ProviderSettings {
+    let params = vec![Parameter { name: "content".to_owned(), value: Value::Text }];
+    let product = Product::Sms { params, callbacks: engagelab_callbacks() };
+    engagelab_account(format!("{url}/engagelab-sms"), sim::ENGAGELAB_PLAIN_SMS_KEY, Channel::Sms, product)
+}
+
+fn engagelab_callbacks() -> CallbackId {
+    CallbackId {
         username: sim::ENGAGELAB_USERNAME.to_owned(),
         secrets: vec![Secret::new(sim::ENGAGELAB_CALLBACK_SECRET)],
-        authorization,
+        authorization: None,
         tolerance_s: engagelab::DEFAULT_TOLERANCE_S,
-    };
-    let params = vec![Parameter { name: "brand".to_owned(), value: Value::Fixed("Example".to_owned()) }];
-    ProviderSettings::Engagelab(EngagelabConfig {
-        base_url: format!("{url}/engagelab"),
-        dev_key: dev_key.to_owned(),
-        dev_secret: Secret::new(dev_secret),
-        channel,
-        product: Product::Otp { params, callbacks },
-    })
+    }
 }
+
+/// `key`: user name, colon and password.
+fn engagelab_account(base_url: String, key: &str, channel: Channel, product: Product) -> ProviderSettings {
+    let (dev_key, dev_secret) = key.split_once(':').expect("the simulator's key is a pair");
+    let (dev_key, dev_secret) = (dev_key.to_owned(), Secret::new(dev_secret));
+    ProviderSettings::Engagelab(EngagelabConfig { base_url, dev_key, dev_secret, channel, product })
+}
+
+/// The token in the callback address of EngageLab's plain WhatsApp product.
+const ENGAGELAB_TOKEN: &str = "sim-engagelab-callback-token";
 
 /// Where the simulator is to post an account's callbacks, when the service is reached at `public_url`.
 pub fn callback_url(public_url: &str, account: &str) -> String {
     let query = match account {
         "cliqtel-wa" => format!("?token={CLIQTEL_TOKEN}"),
+        "engagelab-wa-plain" => format!("?token={ENGAGELAB_TOKEN}"),
         "http-sms" => format!("?token={}", described::TOKEN),
         _ => String::new(),
     };

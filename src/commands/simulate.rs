@@ -72,6 +72,10 @@ fn sheet(url: &str, accounts: &[SimAccount], callbacks: &[(String, String)]) -> 
             Face::YcloudSms => ("ycloud", "YCloud", String::new()),
             Face::CliqtelWhatsapp => ("cliqtel", "Cliqtel", format!("account id {}", account.account_id)),
             Face::EngagelabWhatsapp | Face::EngagelabSms => ("engagelab", "EngageLab", String::new()),
+            Face::EngagelabPlainWhatsapp => {
+                ("engagelab-wa", "EngageLab", format!("plain product, sender {}", account.sender))
+            }
+            Face::EngagelabPlainSms => ("engagelab-sms", "EngageLab", "plain product".to_owned()),
             Face::HttpWhatsapp | Face::HttpSms => ("http", "an aggregator for settings to describe", String::new()),
             Face::CliqtelSms => ("cliqtel", "Cliqtel", format!("from number id {}", account.account_id)),
             Face::InfobipWhatsapp => ("infobip", "Infobip", format!("sender {}", account.sender)),

@@ -53,11 +53,15 @@ pub const VONAGE_SIGNATURE_SECRET: &str = "sim-vonage-signature-secret";
 pub const ENGAGELAB_WA_KEY: &str = "sim-engagelab-wa:sim-engagelab-secret";
 /// `dev_key:dev_secret` of the default `engagelab-sms`.
 pub const ENGAGELAB_SMS_KEY: &str = "sim-engagelab-sms:sim-engagelab-secret";
-/// User name in `X-CALLBACK-ID` of both.
+/// `dev_key:dev_secret` of the default `engagelab-wa-plain`.
+pub const ENGAGELAB_PLAIN_WA_KEY: &str = "sim-engagelab-wa-plain:sim-engagelab-secret";
+/// `dev_key:dev_secret` of the default `engagelab-sms-plain`.
+pub const ENGAGELAB_PLAIN_SMS_KEY: &str = "sim-engagelab-sms-plain:sim-engagelab-secret";
+/// User name in `X-CALLBACK-ID` of those that send it.
 pub const ENGAGELAB_USERNAME: &str = "sim-engagelab-hook";
-/// Secret that signs callbacks of both.
+/// Secret that signs callbacks of the same.
 pub const ENGAGELAB_CALLBACK_SECRET: &str = "sim-engagelab-callback-secret";
-/// `Authorization` of the callbacks of both.
+/// `Authorization` of the same callbacks.
 pub const ENGAGELAB_AUTHORIZATION: &str = "Bearer sim-engagelab-authorization";
 /// `X-Api-Key` of the default `http-wa`.
 pub const HTTP_KEY: &str = "sim-http-key";
@@ -88,10 +92,12 @@ pub enum Face {
     EngagelabSms,
     HttpWhatsapp,
     HttpSms,
+    EngagelabPlainWhatsapp,
+    EngagelabPlainSms,
 }
 
 impl Face {
-    pub const COUNT: usize = 16;
+    pub const COUNT: usize = 18;
 
     pub fn channel(self) -> Channel {
         match self {
@@ -100,8 +106,8 @@ impl Face {
             Self::TwilioWhatsapp | Self::VonageWhatsapp => Channel::Whatsapp,
             Self::YcloudSms | Self::CliqtelSms | Self::InfobipSms => Channel::Sms,
             Self::TwilioSms | Self::VonageSms => Channel::Sms,
-            Self::EngagelabWhatsapp | Self::HttpWhatsapp => Channel::Whatsapp,
-            Self::EngagelabSms | Self::HttpSms => Channel::Sms,
+            Self::EngagelabWhatsapp | Self::EngagelabPlainWhatsapp | Self::HttpWhatsapp => Channel::Whatsapp,
+            Self::EngagelabSms | Self::EngagelabPlainSms | Self::HttpSms => Channel::Sms,
         }
     }
 
@@ -289,6 +295,17 @@ impl SimAccount {
             Self::at_vonage("vonage-sms", Face::VonageSms, &format!("{VONAGE_API_KEY}:{VONAGE_API_SECRET}"), 44_000),
             Self::new("engagelab-wa", Face::EngagelabWhatsapp, ENGAGELAB_WA_KEY, ENGAGELAB_CALLBACK_SECRET, 21_000),
             Self::new("engagelab-sms", Face::EngagelabSms, ENGAGELAB_SMS_KEY, ENGAGELAB_CALLBACK_SECRET, 42_000),
+            Self {
+                callback_secret: None,
+                ..Self::new("engagelab-wa-plain", Face::EngagelabPlainWhatsapp, ENGAGELAB_PLAIN_WA_KEY, "", 21_000)
+            },
+            Self::new(
+                "engagelab-sms-plain",
+                Face::EngagelabPlainSms,
+                ENGAGELAB_PLAIN_SMS_KEY,
+                ENGAGELAB_CALLBACK_SECRET,
+                42_000,
+            ),
             Self::new("http-wa", Face::HttpWhatsapp, HTTP_KEY, HTTP_SECRET, 18_000),
             Self {
                 callback_secret: None,

@@ -190,6 +190,13 @@ fn engagelab(app: &mut ServiceConfig) {
         send(Arc::clone(&world), face, None, http, &body).await
     };
     app.route("/engagelab/v1/codes", post().to(to));
+    // The plain products have hosts of their own.
+    for (name, face) in [("wa", Face::EngagelabPlainWhatsapp), ("sms", Face::EngagelabPlainSms)] {
+        let to = move |world: Shared, http: HttpRequest, body: Bytes| async move {
+            send(Arc::clone(&world), face, None, http, &body).await
+        };
+        app.route(&format!("/engagelab-{name}/v1/messages"), post().to(to));
+    }
 }
 
 fn http(app: &mut ServiceConfig) {

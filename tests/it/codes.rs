@@ -120,6 +120,7 @@ async fn paths_of_a_code_in_a_process_of_its_own() {
         ("twilio-wa", "vonage-sms"),
         ("vonage-wa", "twilio-sms"),
         ("engagelab-wa", "http-sms"),
+        ("engagelab-wa-plain", "engagelab-sms-plain"),
         ("http-wa", "engagelab-sms"),
     ] {
         let steps = move |settings: &mut otpost::config::Settings| {

@@ -74,7 +74,7 @@ fn expected(whatsapp: &str) -> Vec<Expected> {
                 &[("delivered", "accepted"), ("delivered", "accepted")],
                 // Those that can be asked are, before the deadline, and say the same again.
                 Some(match whatsapp {
-                    "meta-main" | "infobip-wa" | "vonage-wa" | "engagelab-wa" => {
+                    "meta-main" | "infobip-wa" | "vonage-wa" | "engagelab-wa" | "engagelab-wa-plain" => {
                         &[("delivered", "applied", 1), ("sent", "applied", 1)]
                     }
                     _ => &[("delivered", "applied", 1), ("sent", "applied", 1), ("sent", "duplicate", 1)],
@@ -302,6 +302,11 @@ async fn every_fate_ends_as_it_should_through_engagelab_and_a_described_provider
 }
 
 #[tokio::test]
+async fn every_fate_ends_as_it_should_through_engagelabs_plain_products() {
+    all_fates("engagelab-wa-plain", "engagelab-sms-plain").await;
+}
+
+#[tokio::test]
 async fn every_fate_ends_as_it_should_through_a_described_provider_and_engagelab() {
     all_fates(WHATSAPP[5], SMS[3]).await;
 }
@@ -379,6 +384,7 @@ async fn every_provider_is_a_first_step_and_a_replacement() {
         ("engagelab-sms", "http-wa"),
         ("http-sms", "engagelab-wa"),
         ("http-sms", "cliqtel-wa"),
+        ("engagelab-sms-plain", "engagelab-wa-plain"),
     ] {
         sms_first(sms, whatsapp).await;
     }

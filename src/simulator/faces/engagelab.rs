@@ -1,13 +1,14 @@
-//! EngageLab's OTP product with a code of the app's own, for a template of WhatsApp and one of SMS. Sources: EngageLab OTP,
-//! "Custom OTP send", "Error codes" and "Callback".
+//! EngageLab's OTP product with a code of the app's own, for a template of WhatsApp and one of SMS, and its plain WhatsApp
+//! and SMS products. Sources: EngageLab OTP, "Custom OTP send", "Error codes" and "Callback"; WhatsApp, "Send message" and
+//! "Message status callback"; SMS, "Send SMS".
 
 use chrono::{DateTime, Utc};
 use serde_json::{Map, Value, json};
 
 use super::template::{self, Fault};
-use super::{Facts, RETRY_AFTER_S, Reply, Request, Trouble, is_e164};
+use super::{Facts, RETRY_AFTER_S, Reply, Request, Trouble, code_in, is_e164};
 use crate::domain::channel::Channel;
-use crate::simulator::config::{ENGAGELAB_AUTHORIZATION, ENGAGELAB_USERNAME, SimAccount};
+use crate::simulator::config::{ENGAGELAB_AUTHORIZATION, ENGAGELAB_USERNAME, Face, SimAccount};
 use crate::simulator::draw::Draws;
 use crate::simulator::plan::{Status, UNDELIVERABLE};
 use crate::simulator::schedule::Callback;
@@ -40,6 +41,56 @@ fn read_or_fault(account: &SimAccount, body: &[u8]) -> Result<Request, Fault> {
         callback_url: None,
         body: Value::Null,
     })
+}
+
+/// The plain WhatsApp product: Meta's components, the language as text.
+pub(super) fn read_whatsapp(account: &SimAccount, body: &[u8]) -> Result<Request, Reply> {
+    let read = || {
+        let body = template::parse(body)?;
+        let object = template::object(&body, "body", &["from", "to", "body", "request_id", "custom_args"])?;
+        template::exactly(object, "from", &account.sender)?;
+        let to = only_number(object)?;
+        let inner = template::child(object, "body", &["type", "template"])?;
+        template::exactly(inner, "type", "template")?;
+        let sent = template::child(inner, "template", &["name", "language", "components"])?;
+        let (name, language) = (template::text(sent, "name")?, template::text(sent, "language")?);
+        let name = template::existing_name(name, language, &account.templates)?;
+        let code = template::code_in_components(sent, false)?;
+        Ok(Request { template: Some(name), ..plain(to, code, None, custom_args(object)?) })
+    };
+    read().map_err(|fault| refuse(&fault))
+}
+
+/// The plain SMS product: a template of theirs whose variables are filled. Which of them has the code is the template's
+/// matter; here it is the first digits in any of them.
+pub(super) fn read_sms(body: &[u8]) -> Result<Request, Reply> {
+    let read = || {
+        let body = template::parse(body)?;
+        let object = template::object(&body, "body", &["to", "template", "custom_args"])?;
+        let to = only_number(object)?;
+        let sent = template::child(object, "template", &["id", "params"])?;
+        let id = template::text(sent, "id")?.to_owned();
+        let params = sent.get("params").and_then(Value::as_object).ok_or_else(|| Fault::Missing("params".into()))?;
+        let text = params.values().filter_map(Value::as_str).collect::<Vec<_>>().join(" ");
+        let code = code_in(&text).ok_or_else(|| Fault::Wrong("params".into()))?;
+        Ok(Request { template: Some(id), ..plain(to, code, Some(text), custom_args(object)?) })
+    };
+    read().map_err(|fault| refuse(&fault))
+}
+
+fn plain(to: String, code: String, text: Option<String>, reference: Option<String>) -> Request {
+    Request { to, code: Some(code), text, template: None, reference, callback_url: None, body: Value::Null }
+}
+
+fn only_number(object: &Map<String, Value>) -> Result<String, Fault> {
+    let to = template::only(object, "to")?.as_str().unwrap_or_default();
+    if is_e164(to) { Ok(to.to_owned()) } else { Err(Fault::Wrong("to".into())) }
+}
+
+/// Comes back in every row, as it is.
+fn custom_args(object: &Map<String, Value>) -> Result<Option<String>, Fault> {
+    let Some(args) = object.get("custom_args") else { return Ok(None) };
+    if args.is_object() { Ok(Some(args.to_string())) } else { Err(Fault::Wrong("custom_args".into())) }
 }
 
 fn read_template(object: &Map<String, Value>, account: &SimAccount) -> Result<String, Fault> {
@@ -124,7 +175,12 @@ pub(super) fn id(draws: &Draws) -> String {
 }
 
 pub(super) fn accepted(account: &SimAccount, facts: &Facts) -> (u16, String) {
-    let body = json!({"message_id": facts.provider_id, "send_channel": account.face.channel()});
+    let id = &facts.provider_id;
+    let body = match account.face {
+        Face::EngagelabPlainWhatsapp => json!({"message_id": id, "request_id": format!("{:016x}", facts.event_base)}),
+        Face::EngagelabPlainSms => json!({"plan_id": id, "total_count": 1, "accepted_count": 1, "message_id": id}),
+        _ => json!({"message_id": id, "send_channel": account.face.channel()}),
+    };
     (200, body.to_string())
 }
 
@@ -137,6 +193,10 @@ pub(super) fn post(
 ) -> (Vec<(&'static str, String)>, String) {
     let rows: Vec<Value> = batch.iter().map(|callback| row(account, callback)).collect();
     let body = json!({"total": rows.len(), "rows": rows}).to_string();
+    // The WhatsApp product proves nothing: whoever is called has to know the address for one that nobody else knows.
+    if account.face == Face::EngagelabPlainWhatsapp {
+        return (Vec::new(), body);
+    }
     let mut headers = vec![("Authorization", ENGAGELAB_AUTHORIZATION.to_owned())];
     if let (Some(secret), Some(first)) = (secret, batch.first()) {
         // Another for each try, and the same in each run.
@@ -164,14 +224,23 @@ fn row(account: &SimAccount, callback: &Callback) -> Value {
         status["error_code"] = json!(failure.code);
         status["error_detail"] = json!({"message": failure.text});
     }
-    json!({
+    let server = match account.face {
+        Face::EngagelabPlainWhatsapp => "whatsapp",
+        Face::EngagelabPlainSms => "sms",
+        _ => "otp",
+    };
+    let mut row = json!({
         "message_id": facts.provider_id,
         "to": facts.to,
-        "server": "otp",
+        "server": server,
         "channel": channel,
         "itime": callback.status_at.timestamp(),
         "status": status,
-    })
+    });
+    if let Some(args) = facts.reference.as_deref().and_then(|args| serde_json::from_str::<Value>(args).ok()) {
+        row["custom_args"] = args;
+    }
+    row
 }
 
 fn word(status: Status, channel: Channel) -> &'static str {

@@ -100,7 +100,11 @@ impl Face {
     pub(crate) fn credential(self, headers: &HeaderMap, now: DateTime<Utc>) -> Option<String> {
         let header = |name| headers.get(name)?.to_str().ok();
         let shown = match self {
-            Self::EngagelabWhatsapp | Self::EngagelabSms | Self::HttpSms => return basic(header("authorization")?),
+            Self::EngagelabWhatsapp
+            | Self::EngagelabSms
+            | Self::EngagelabPlainWhatsapp
+            | Self::EngagelabPlainSms
+            | Self::HttpSms => return basic(header("authorization")?),
             Self::Meta | Self::CliqtelWhatsapp | Self::CliqtelSms => {
                 header("authorization")?.strip_prefix("Bearer ")?
             }
@@ -128,7 +132,11 @@ impl Face {
             }
             Self::InfobipWhatsapp | Self::InfobipSms | Self::SleekflowWhatsapp => "application/json",
             Self::VonageWhatsapp | Self::VonageSms => "application/json",
-            Self::EngagelabWhatsapp | Self::EngagelabSms | Self::HttpWhatsapp => "application/json",
+            Self::EngagelabWhatsapp
+            | Self::EngagelabSms
+            | Self::EngagelabPlainWhatsapp
+            | Self::EngagelabPlainSms
+            | Self::HttpWhatsapp => "application/json",
             Self::HttpSms => "application/x-www-form-urlencoded",
         }
     }
@@ -148,6 +156,8 @@ impl Face {
             Self::TwilioWhatsapp | Self::TwilioSms => twilio::read(self.channel(), account, body),
             Self::VonageWhatsapp | Self::VonageSms => vonage::read(self.channel(), account, body),
             Self::EngagelabWhatsapp | Self::EngagelabSms => engagelab::read(account, body),
+            Self::EngagelabPlainWhatsapp => engagelab::read_whatsapp(account, body),
+            Self::EngagelabPlainSms => engagelab::read_sms(body),
             Self::HttpWhatsapp => http::read_whatsapp(account, body),
             Self::HttpSms => http::read_sms(body),
         }
@@ -163,7 +173,9 @@ impl Face {
             Self::SleekflowWhatsapp => sleekflow::trouble(trouble),
             Self::TwilioWhatsapp | Self::TwilioSms => twilio::trouble(trouble, self.channel()),
             Self::VonageWhatsapp | Self::VonageSms => vonage::trouble(trouble, self.channel()),
-            Self::EngagelabWhatsapp | Self::EngagelabSms => engagelab::trouble(trouble, self.channel()),
+            Self::EngagelabWhatsapp | Self::EngagelabSms | Self::EngagelabPlainWhatsapp | Self::EngagelabPlainSms => {
+                engagelab::trouble(trouble, self.channel())
+            }
             Self::HttpWhatsapp | Self::HttpSms => http::trouble(trouble, self.channel()),
         }
     }
@@ -186,7 +198,9 @@ impl Face {
             Self::SleekflowWhatsapp => sleekflow::accepted(account, request, facts),
             Self::TwilioWhatsapp | Self::TwilioSms => twilio::accepted(self.channel(), account, request, facts),
             Self::VonageWhatsapp | Self::VonageSms => vonage::accepted(facts),
-            Self::EngagelabWhatsapp | Self::EngagelabSms => engagelab::accepted(account, facts),
+            Self::EngagelabWhatsapp | Self::EngagelabSms | Self::EngagelabPlainWhatsapp | Self::EngagelabPlainSms => {
+                engagelab::accepted(account, facts)
+            }
             Self::HttpWhatsapp | Self::HttpSms => http::accepted(self.channel(), facts),
         };
         Reply { http, body, retry_after_s: None, reason: String::new() }
@@ -200,7 +214,9 @@ impl Face {
             Self::InfobipWhatsapp | Self::InfobipSms => infobip::id(request, draws),
             Self::TwilioWhatsapp | Self::TwilioSms => twilio::id(draws),
             Self::VonageWhatsapp | Self::VonageSms => vonage::id(draws),
-            Self::EngagelabWhatsapp | Self::EngagelabSms => engagelab::id(draws),
+            Self::EngagelabWhatsapp | Self::EngagelabSms | Self::EngagelabPlainWhatsapp | Self::EngagelabPlainSms => {
+                engagelab::id(draws)
+            }
             Self::HttpWhatsapp | Self::HttpSms => http::id(draws, self.channel()),
         }
     }
@@ -223,7 +239,9 @@ impl Face {
             Self::SleekflowWhatsapp => (Vec::new(), String::new()),
             Self::TwilioWhatsapp | Self::TwilioSms => twilio::post(self.channel(), account, secret, url, batch),
             Self::VonageWhatsapp | Self::VonageSms => vonage::post(self.channel(), account, secret, batch, now),
-            Self::EngagelabWhatsapp | Self::EngagelabSms => engagelab::post(account, secret, batch, now),
+            Self::EngagelabWhatsapp | Self::EngagelabSms | Self::EngagelabPlainWhatsapp | Self::EngagelabPlainSms => {
+                engagelab::post(account, secret, batch, now)
+            }
             Self::HttpWhatsapp | Self::HttpSms => http::post(self.channel(), secret, batch),
         }
     }
@@ -237,7 +255,8 @@ impl Face {
             Self::TwilioWhatsapp | Self::TwilioSms => twilio::status(account, message, now),
             Self::HttpWhatsapp | Self::HttpSms => http::status(message, now),
             Self::YcloudWhatsapp | Self::YcloudSms => ycloud::status(account, message, now),
-            Self::Meta | Self::VonageWhatsapp | Self::VonageSms | Self::EngagelabWhatsapp | Self::EngagelabSms => {
+            Self::Meta | Self::VonageWhatsapp | Self::VonageSms => Value::Null,
+            Self::EngagelabWhatsapp | Self::EngagelabSms | Self::EngagelabPlainWhatsapp | Self::EngagelabPlainSms => {
                 Value::Null
             }
         }
