@@ -190,20 +190,15 @@ pub(super) fn pointer(section: &Section<'_>, key: &str) -> Option<Pointer> {
 }
 
 /// Our word for what they mean, and their codes.
-const CLASSES: [(&str, Meaning); 7] = {
-    const fn of(class: ErrorClass) -> Meaning {
-        Meaning { class, number_is_bad: false, definite: true }
-    }
-    [
-        ("recipient_unreachable", of(ErrorClass::RecipientUnreachable)),
-        ("number_is_bad", Meaning { number_is_bad: true, ..of(ErrorClass::RecipientUnreachable) }),
-        ("retryable", of(ErrorClass::Retryable)),
-        ("rate_limited", of(ErrorClass::RateLimited)),
-        ("config_error", of(ErrorClass::ConfigError)),
-        ("expired", of(ErrorClass::Expired)),
-        ("may_have_left", Meaning { definite: false, ..of(ErrorClass::Retryable) }),
-    ]
-};
+const CLASSES: [(&str, Meaning); 7] = [
+    ("recipient_unreachable", Meaning::of(ErrorClass::RecipientUnreachable)),
+    ("number_is_bad", Meaning { number_is_bad: true, ..Meaning::of(ErrorClass::RecipientUnreachable) }),
+    ("retryable", Meaning::of(ErrorClass::Retryable)),
+    ("rate_limited", Meaning::of(ErrorClass::RateLimited)),
+    ("config_error", Meaning::of(ErrorClass::ConfigError)),
+    ("expired", Meaning::of(ErrorClass::Expired)),
+    ("may_have_left", Meaning { definite: false, ..Meaning::of(ErrorClass::Retryable) }),
+];
 
 fn codes(section: Section<'_>) -> Codes {
     let codes = Codes(words_of(&section, &CLASSES));

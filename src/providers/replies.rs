@@ -17,6 +17,37 @@ impl Pause {
     pub const NONE: Self = Self::AtLeast(Duration::ZERO);
 }
 
+/// What one of their error codes means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Meaning {
+    pub class: ErrorClass,
+    /// See [`Failure::number_is_bad`].
+    pub number_is_bad: bool,
+    /// In an answer: it was certainly not sent.
+    pub definite: bool,
+}
+
+impl Meaning {
+    /// As most codes are: certainly not sent, and nothing against the number.
+    pub const fn of(class: ErrorClass) -> Self {
+        Self { class, number_is_bad: false, definite: true }
+    }
+
+    pub fn failure(&self, code: &str) -> Failure {
+        let failure = Failure::new(code, self.class);
+        if self.number_is_bad { failure.number_is_bad() } else { failure }
+    }
+}
+
+/// An answer with one of their codes. A code without a meaning leaves it to the HTTP status.
+pub fn by_code(code: &str, meaning: Option<Meaning>, pause: Pause, reply: &Reply<'_>) -> SendOutcome {
+    match meaning {
+        Some(meaning) if meaning.definite => rejected(meaning.failure(code), reply, pause),
+        Some(_) => unknown(Some(code.to_owned()), reply),
+        None => by_status(Some(code.to_owned()), reply),
+    }
+}
+
 /// They say that they did not take it.
 pub fn rejected(failure: Failure, reply: &Reply<'_>, pause: Pause) -> SendOutcome {
     let retry = match (failure.class, pause) {

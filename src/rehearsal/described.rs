@@ -118,17 +118,16 @@ pub fn sms(url: &str) -> ProviderSettings {
 }
 
 fn codes() -> Codes {
-    let certainly = |class| Meaning { class, number_is_bad: false, definite: true };
-    let unreachable = certainly(ErrorClass::RecipientUnreachable);
+    let unreachable = Meaning::of(ErrorClass::RecipientUnreachable);
     let rows = [
-        ("E10", certainly(ErrorClass::ConfigError)),
+        ("E10", Meaning::of(ErrorClass::ConfigError)),
         ("E20", Meaning { number_is_bad: true, ..unreachable }),
         ("E21", unreachable),
-        ("E30", certainly(ErrorClass::RateLimited)),
-        ("E41", certainly(ErrorClass::ConfigError)),
-        ("E42", certainly(ErrorClass::ConfigError)),
-        ("E50", Meaning { definite: false, ..certainly(ErrorClass::Retryable) }),
-        ("E51", certainly(ErrorClass::Retryable)),
+        ("E30", Meaning::of(ErrorClass::RateLimited)),
+        ("E41", Meaning::of(ErrorClass::ConfigError)),
+        ("E42", Meaning::of(ErrorClass::ConfigError)),
+        ("E50", Meaning { definite: false, ..Meaning::of(ErrorClass::Retryable) }),
+        ("E51", Meaning::of(ErrorClass::Retryable)),
     ];
     Codes(rows.into_iter().map(|(code, meaning)| (code.to_owned(), meaning)).collect())
 }

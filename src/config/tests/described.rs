@@ -33,7 +33,7 @@ fn a_described_provider_takes_headers_logins_and_lists_from_variables() {
     let config = described(&[]);
     let headers: Vec<_> = config.headers.iter().map(|(name, value)| (&**name, value.expose())).collect();
     assert_eq!(headers, [("authorization", "Basic YW5uOnMzY3JldA=="), ("x-api-key", "s3cret-key")]);
-    assert!(config.login.is_none() && !config.codes.known("E51").unwrap().1.definite);
+    assert!(config.login.is_none() && !config.codes.known("E51").unwrap().definite);
     assert!(!format!("{:?} {:?}", config.url, config.body).contains("s3cret"));
 
     let body = "to={to}&text={text}&user={user}&password={password}";

@@ -11,10 +11,10 @@ mod tests;
 
 use crate::domain::channel::Channel;
 use crate::domain::ids::AttemptId;
-use crate::domain::receipt::{DeliveryReceipt, Failure, Status};
+use crate::domain::receipt::{DeliveryReceipt, Status};
 use crate::domain::secret::Secret;
 use crate::providers::json::{self, Scalar};
-use crate::providers::replies::{self, Pause, is_success};
+use crate::providers::replies::{self, Meaning, Pause, is_success};
 use crate::providers::signature::{HmacCheck, check_hex, is_token, sign_hex};
 use crate::providers::{
     Abilities, Call, Callback, Handshake, Method, Outbound, Provider, Question, Receipts, Reply, SendOutcome,
@@ -201,10 +201,7 @@ fn outcome(channel: Channel, reply: &Reply<'_>) -> SendOutcome {
     };
     if !is_success(reply) {
         return match json::lenient::<wire::Error>(answer.error).and_then(wire::Error::code) {
-            Some(code) => match errors::lookup(&code) {
-                Some(class) => replies::rejected(Failure::new(code, class), reply, Pause::NONE),
-                None => replies::by_status(Some(code), reply),
-            },
+            Some(code) => replies::by_code(&code, errors::lookup(&code).map(Meaning::of), Pause::NONE, reply),
             None => replies::by_status(None, reply),
         };
     }

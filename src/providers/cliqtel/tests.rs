@@ -3,7 +3,7 @@ use chrono::DateTime;
 use super::*;
 use crate::domain::code::Code;
 use crate::domain::phone::Phone;
-use crate::domain::receipt::ErrorClass;
+use crate::domain::receipt::{ErrorClass, Failure};
 use crate::providers::conformance::{CASES, Keys, our_id};
 use crate::providers::signature::Scheme;
 use crate::providers::{Retry, Template};

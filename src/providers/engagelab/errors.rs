@@ -4,19 +4,13 @@ use crate::domain::channel::Channel;
 use crate::domain::receipt::ErrorClass::{ConfigError, Expired, RateLimited, RecipientUnreachable, Retryable};
 use crate::domain::receipt::Failure;
 use crate::providers::engagelab::wire::Status;
-use crate::providers::replies::Pause;
+use crate::providers::replies::{Meaning, Pause};
 
 /// Of the OTP product alone: the others refuse for a rule of the business with this code.
 const EXPIRED_OR_USED: &str = "3003";
 
-pub struct Known {
-    pub failure: Failure,
-    /// It was certainly not sent.
-    pub definite: bool,
-}
-
 /// `None` for a code that is not documented.
-pub fn lookup(code: &str, is_otp: bool) -> Option<Known> {
+pub fn lookup(code: &str, is_otp: bool) -> Option<Meaning> {
     let class = match code {
         "1000" | "5001" | "5016" => Retryable,
         // The same template to the same number while the first code lives.
@@ -28,11 +22,13 @@ pub fn lookup(code: &str, is_otp: bool) -> Option<Known> {
         "5011" | "5012" | "5013" | "5018" | "5019" | "5020" => RecipientUnreachable,
         _ => return None,
     };
-    let failure = Failure::new(code, class);
-    // Not a number, on a block list, unsubscribed.
-    let failure = if matches!(code, "5011" | "5013" | "5019") { failure.number_is_bad() } else { failure };
-    // "Internal error", perhaps after it left.
-    Some(Known { failure, definite: code != "1000" })
+    Some(Meaning {
+        class,
+        // Not a number, on a block list, unsubscribed.
+        number_is_bad: matches!(code, "5011" | "5013" | "5019"),
+        // "Internal error", perhaps after it left.
+        definite: code != "1000",
+    })
 }
 
 /// How long a refused request should wait.
@@ -59,7 +55,7 @@ pub fn failure(channel: Channel, is_otp: bool, status: &Status, code: Option<Str
         // Why an SMS failed is not always listed: worth one more try.
         Channel::Sms => Retryable,
     };
-    let failure = lookup(&code, is_otp).map_or_else(|| Failure::new(&code, unlisted), |known| known.failure);
+    let failure = lookup(&code, is_otp).map_or_else(|| Failure::new(&code, unlisted), |meaning| meaning.failure(&code));
     let condemned = *status == Status::TargetInvalid || text.is_some_and(|text| speaks_of_the_number(&text));
     if condemned && failure.class != RecipientUnreachable {
         return Failure::new(code, RecipientUnreachable);

@@ -162,11 +162,8 @@ impl Provider for Engagelab {
             return replies::by_status(None, reply);
         };
         if let Some(code) = answer.code() {
-            return match errors::lookup(&code, self.0.product.is_otp()) {
-                Some(known) if known.definite => replies::rejected(known.failure, reply, errors::pause(&code)),
-                Some(_) => replies::unknown(Some(code), reply),
-                None => replies::by_status(Some(code), reply),
-            };
+            let meaning = errors::lookup(&code, self.0.product.is_otp());
+            return replies::by_code(&code, meaning, errors::pause(&code), reply);
         }
         if !is_success(reply) {
             return replies::by_status(None, reply);

@@ -17,6 +17,7 @@ use crate::domain::ids::AttemptId;
 use crate::domain::receipt::{DeliveryReceipt, Status};
 use crate::domain::secret::Secret;
 use crate::providers::json;
+pub use crate::providers::replies::Meaning;
 use crate::providers::replies::{self, Pause, is_success};
 use crate::providers::{
     Abilities, Call, Callback, Handshake, Method, Outbound, Provider, Question, Receipts, Reply, SendOutcome,
@@ -26,7 +27,7 @@ use crate::providers::{
 use self::pattern::Values;
 pub use self::pattern::{Body, Escape, Pattern, PatternError, Place};
 pub use self::proof::{Algorithm, Encoding, Proof, Signature};
-pub use self::shape::{Codes, Field, Item, Meaning, Pointer, Statuses};
+pub use self::shape::{Codes, Field, Item, Pointer, Statuses};
 
 #[derive(Clone, Debug, PartialEq)]
 pub struct HttpConfig {
@@ -161,15 +162,12 @@ impl Provider for Http {
         let says_so = accepted.as_ref().map(|(place, word)| place.word(answer).as_ref() == Some(word));
         let code = error_code.as_ref().and_then(|place| place.text(answer));
         let took_it = is_success(reply) && says_so.unwrap_or(true);
-        if !took_it || says_so.is_none() {
-            match code.as_deref().and_then(|code| self.0.codes.known(code)) {
-                Some((failure, meaning)) if meaning.definite => {
-                    return replies::rejected(failure, reply, Pause::NONE);
-                }
-                Some((failure, _)) => return replies::unknown(Some(failure.code), reply),
-                None if !took_it => return replies::by_status(code, reply),
-                None => {}
-            }
+        let meaning = code.as_deref().and_then(|code| self.0.codes.known(code));
+        if !took_it || (says_so.is_none() && meaning.is_some()) {
+            return match code {
+                Some(code) => replies::by_code(&code, meaning, Pause::NONE, reply),
+                None => replies::by_status(None, reply),
+            };
         }
         match id.text(answer).and_then(|id| json::provider_message_id(&id)) {
             Some(provider_message_id) => SendOutcome::Accepted { provider_message_id, held: false, ask_by: None },

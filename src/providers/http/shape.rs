@@ -8,6 +8,7 @@ use crate::domain::channel::Channel;
 use crate::domain::receipt::{ErrorClass, Failure, Status};
 use crate::providers::json::{self, Scalar};
 use crate::providers::query;
+use crate::providers::replies::Meaning;
 
 /// A JSON pointer: `/data/0/id`. Source: RFC 6901.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -89,25 +90,13 @@ impl Item<'_> {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Statuses(pub BTreeMap<String, Option<Status>>);
 
-/// What one of their error codes means.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Meaning {
-    pub class: ErrorClass,
-    /// See [`Failure::number_is_bad`].
-    pub number_is_bad: bool,
-    /// In an answer: it was certainly not sent.
-    pub definite: bool,
-}
-
 /// Their error codes. A status word may be one of them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Codes(pub BTreeMap<String, Meaning>);
 
 impl Codes {
-    pub fn known(&self, code: &str) -> Option<(Failure, Meaning)> {
-        let meaning = *self.0.get(code)?;
-        let failure = Failure::new(code, meaning.class);
-        Some((if meaning.number_is_bad { failure.number_is_bad() } else { failure }, meaning))
+    pub fn known(&self, code: &str) -> Option<Meaning> {
+        self.0.get(code).copied()
     }
 
     /// Of a message that failed after it was taken. A code of zeros is none.
@@ -118,8 +107,7 @@ impl Codes {
             _ => ErrorClass::Retryable,
         };
         let name = code.as_deref().unwrap_or(status);
-        let meaning = self.0.get(name).or_else(|| self.0.get(status));
-        let failure = Failure::new(name, meaning.map_or(unlisted, |meaning| meaning.class));
-        if meaning.is_some_and(|meaning| meaning.number_is_bad) { failure.number_is_bad() } else { failure }
+        let meaning = self.known(name).or_else(|| self.known(status));
+        meaning.unwrap_or(Meaning::of(unlisted)).failure(name)
     }
 }

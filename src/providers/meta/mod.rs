@@ -13,7 +13,7 @@ use crate::domain::ids::AttemptId;
 use crate::domain::receipt::{DeliveryReceipt, ErrorClass, Failure, Status};
 use crate::domain::secret::Secret;
 use crate::providers::json::{self, Scalar};
-use crate::providers::replies::{self, is_success};
+use crate::providers::replies::{self, Meaning, is_success};
 use crate::providers::signature::{HmacCheck, Scheme, is_token};
 use crate::providers::{
     Abilities, Call, Callback, Handshake, Method, Outbound, Provider, Question, Receipts, Reply, SendOutcome,
@@ -80,10 +80,8 @@ impl Provider for Meta {
             return replies::by_status(None, reply);
         };
         if let Some(Scalar(code)) = json::lenient::<wire::Error>(answer.error).map(|e| e.code) {
-            return match errors::lookup(&code) {
-                Some(class) => replies::rejected(Failure::new(&code, class), reply, errors::pause(&code)),
-                None => replies::by_status(Some(code), reply),
-            };
+            let meaning = errors::lookup(&code).map(Meaning::of);
+            return replies::by_code(&code, meaning, errors::pause(&code), reply);
         }
         let taken = json::lenient::<Vec<wire::Taken>>(answer.messages).and_then(|m| m.into_iter().next());
         match taken.and_then(|m| Some((json::provider_message_id(&m.id)?, m.message_status))) {

@@ -4,32 +4,18 @@ use std::time::Duration;
 
 use crate::domain::channel::Channel;
 use crate::domain::receipt::ErrorClass::{ConfigError, Expired, RateLimited, RecipientUnreachable, Retryable};
-use crate::domain::receipt::{ErrorClass, Failure};
-use crate::providers::replies::Pause;
+use crate::domain::receipt::Failure;
+use crate::providers::replies::{Meaning, Pause};
 use crate::providers::twilio::wire::Status;
 
-pub struct Known {
-    class: ErrorClass,
-    /// It was certainly not sent.
-    pub definite: bool,
-    number_is_bad: bool,
-}
-
-impl Known {
-    pub fn failure(&self, code: &str) -> Failure {
-        let failure = Failure::new(code, self.class);
-        if self.number_is_bad { failure.number_is_bad() } else { failure }
-    }
-}
-
 /// `None` for a code that is not in the table.
-pub fn lookup(code: &str) -> Option<Known> {
+pub fn lookup(code: &str) -> Option<Meaning> {
     let class = match code {
         // Their own faults, perhaps after the message was made: it has to be looked up.
-        "20500" | "20503" => return Some(Known { class: Retryable, definite: false, number_is_bad: false }),
+        "20500" | "20503" => return Some(Meaning { definite: false, ..Meaning::of(Retryable) }),
         // Not a valid number, opted out, out of reach for any SMS, not a mobile one, a landline.
         "21211" | "21610" | "21612" | "21614" | "21635" | "30006" => {
-            return Some(Known { class: RecipientUnreachable, definite: true, number_is_bad: true });
+            return Some(Meaning { number_is_bad: true, ..Meaning::of(RecipientUnreachable) });
         }
         // 30003 is often a phone that is switched off.
         "30003" | "30004" | "30005" => RecipientUnreachable,
@@ -48,7 +34,7 @@ pub fn lookup(code: &str) -> Option<Known> {
         "30036" => Expired,
         _ => return None,
     };
-    Some(Known { class, definite: true, number_is_bad: false })
+    Some(Meaning::of(class))
 }
 
 /// How long a refused request should wait.
@@ -66,7 +52,7 @@ pub fn failure(channel: Channel, status: Status, code: Option<String>) -> Failur
     match (code, status) {
         (None, Status::Canceled) => Failure::new("canceled", Expired),
         (None, _) => Failure::new("none", Retryable),
-        (Some(code), _) => lookup(&code).map(|known| known.failure(&code)).unwrap_or_else(|| {
+        (Some(code), _) => lookup(&code).map(|meaning| meaning.failure(&code)).unwrap_or_else(|| {
             let unlisted = match channel {
                 Channel::Whatsapp => ConfigError,
                 // Worth one more try.

@@ -96,11 +96,7 @@ impl Provider for Twilio {
             return replies::by_status(None, reply);
         };
         if let Some(code) = code(answer.code) {
-            return match errors::lookup(&code) {
-                Some(known) if known.definite => replies::rejected(known.failure(&code), reply, errors::pause(&code)),
-                Some(_) => replies::unknown(Some(code), reply),
-                None => replies::by_status(Some(code), reply),
-            };
+            return replies::by_code(&code, errors::lookup(&code), errors::pause(&code), reply);
         }
         if !is_success(reply) {
             return replies::by_status(None, reply);

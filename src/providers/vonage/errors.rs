@@ -2,30 +2,17 @@
 
 use crate::domain::channel::Channel;
 use crate::domain::receipt::ErrorClass::{ConfigError, Expired, RateLimited, RecipientUnreachable, Retryable};
-use crate::domain::receipt::{ErrorClass, Failure};
+use crate::domain::receipt::Failure;
+use crate::providers::replies::Meaning;
 use crate::providers::vonage::wire::Status;
 
-pub struct Known {
-    class: ErrorClass,
-    /// It was certainly not sent.
-    pub definite: bool,
-    number_is_bad: bool,
-}
-
-impl Known {
-    pub fn failure(&self, code: &str) -> Failure {
-        let failure = Failure::new(code, self.class);
-        if self.number_is_bad { failure.number_is_bad() } else { failure }
-    }
-}
-
 /// `None` for a code that is not in the table. Most are numbers; some refusals have a word instead.
-pub fn lookup(code: &str) -> Option<Known> {
+pub fn lookup(code: &str) -> Option<Meaning> {
     let class = match code {
         // "Internal error", perhaps after the message was made.
-        "1030" => return Some(Known { class: Retryable, definite: false, number_is_bad: false }),
+        "1030" => return Some(Meaning { definite: false, ..Meaning::of(Retryable) }),
         // Not a valid number; opted out or blocked.
-        "1170" | "1240" => return Some(Known { class: RecipientUnreachable, definite: true, number_is_bad: true }),
+        "1170" | "1240" => return Some(Meaning { number_is_bad: true, ..Meaning::of(RecipientUnreachable) }),
         // 1300: not on WhatsApp. 1180 and 1190: absent, for now or for good.
         "1050" | "1180" | "1190" | "1200" | "1220" | "1250" | "1260" | "1270" | "1280" | "1290" => RecipientUnreachable,
         "1300" | "1310" | "1320" => RecipientUnreachable,
@@ -38,7 +25,7 @@ pub fn lookup(code: &str) -> Option<Known> {
         "1360" => Expired,
         _ => return None,
     };
-    Some(Known { class, definite: true, number_is_bad: false })
+    Some(Meaning::of(class))
 }
 
 /// Of a message that failed after it was taken.
@@ -47,7 +34,7 @@ pub fn failure(channel: Channel, status: &Status, code: Option<String>) -> Failu
         // Vonage could not reach WhatsApp or the carrier.
         (None, Status::Undeliverable) => Failure::new("undeliverable", Retryable),
         (None, _) => Failure::new("none", Retryable),
-        (Some(code), status) => lookup(&code).map(|known| known.failure(&code)).unwrap_or_else(|| {
+        (Some(code), status) => lookup(&code).map(|meaning| meaning.failure(&code)).unwrap_or_else(|| {
             let unlisted = match (channel, status) {
                 (Channel::Whatsapp, Status::Rejected) => ConfigError,
                 // Worth one more try.

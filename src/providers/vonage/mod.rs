@@ -138,13 +138,9 @@ impl Provider for Vonage {
             return replies::by_status(None, reply);
         };
         if !is_success(reply) {
-            let code = answer.code();
-            return match code.as_deref().map(|code| (code, errors::lookup(code))) {
-                Some((code, Some(known))) if known.definite => {
-                    replies::rejected(known.failure(code), reply, Pause::NONE)
-                }
-                Some((_, Some(_))) => replies::unknown(code, reply),
-                _ => replies::by_status(code, reply),
+            return match answer.code() {
+                Some(code) => replies::by_code(&code, errors::lookup(&code), Pause::NONE, reply),
+                None => replies::by_status(None, reply),
             };
         }
         match json::lenient::<String>(answer.message_uuid).and_then(|id| json::provider_message_id(&id)) {

@@ -3,22 +3,16 @@
 
 use crate::domain::channel::Channel;
 use crate::domain::receipt::ErrorClass::{ConfigError, RateLimited, RecipientUnreachable, Retryable};
-use crate::domain::receipt::{ErrorClass, Failure};
+use crate::domain::receipt::Failure;
 use crate::providers::meta;
-use crate::providers::replies::Pause;
+use crate::providers::replies::{Meaning, Pause};
 use crate::providers::ycloud::wire::Status;
 
-pub struct Known {
-    pub class: ErrorClass,
-    /// It was certainly not sent.
-    pub definite: bool,
-}
-
 /// `None` for a code that is not documented.
-pub fn lookup(code: &str) -> Option<Known> {
+pub fn lookup(code: &str) -> Option<Meaning> {
     let class = match code {
         // "Something went wrong", perhaps after Meta had it.
-        "INTERNAL_SERVER_ERROR" => return Some(Known { class: Retryable, definite: false }),
+        "INTERNAL_SERVER_ERROR" => return Some(Meaning { definite: false, ..Meaning::of(Retryable) }),
         "SERVICE_UNAVAILABLE" => Retryable,
         "ACCOUNT_RATE_LIMITED" | "SENDER_RATE_LIMITED" | "TOO_MANY_REQUESTS" => RateLimited,
         // Lists of the account; the last one was seen by YCloud and is not in Meta's table.
@@ -38,7 +32,7 @@ pub fn lookup(code: &str) -> Option<Known> {
         "139000" => ConfigError,
         other => meta::errors::lookup(other)?,
     };
-    Some(Known { class, definite: true })
+    Some(Meaning::of(class))
 }
 
 /// How long a refused request should wait; only Meta's codes say it.
@@ -48,7 +42,7 @@ pub fn pause(code: &str) -> Pause {
 
 /// Of a message that failed after it was taken.
 pub fn failure(channel: Channel, status: &Status, code: Option<String>) -> Failure {
-    let known = code.as_deref().and_then(lookup).map(|known| known.class);
+    let known = code.as_deref().and_then(lookup).map(|meaning| meaning.class);
     match (code, status) {
         // The network's last word on the phone. Its codes are not published.
         (code, Status::Undelivered) => {

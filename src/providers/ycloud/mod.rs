@@ -13,7 +13,7 @@ use serde_json::value::RawValue;
 
 use crate::domain::channel::Channel;
 use crate::domain::ids::AttemptId;
-use crate::domain::receipt::{DeliveryReceipt, Failure, Status};
+use crate::domain::receipt::{DeliveryReceipt, Status};
 use crate::domain::secret::Secret;
 use crate::providers::json::{self, Scalar};
 use crate::providers::replies::{self, is_success};
@@ -178,13 +178,9 @@ fn outcome(channel: Channel, reply: &Reply<'_>) -> SendOutcome {
         return replies::by_status(None, reply);
     };
     if let Some(error) = json::lenient::<wire::Error<'_>>(answer.error) {
-        let code = error.best_code();
-        return match code.as_deref().map(|code| (code, errors::lookup(code))) {
-            Some((code, Some(known))) if known.definite => {
-                replies::rejected(Failure::new(code, known.class), reply, errors::pause(code))
-            }
-            Some((_, Some(_))) => replies::unknown(code, reply),
-            _ => replies::by_status(code, reply),
+        return match error.best_code() {
+            Some(code) => replies::by_code(&code, errors::lookup(&code), errors::pause(&code), reply),
+            None => replies::by_status(None, reply),
         };
     }
     if !is_success(reply) {

@@ -1,5 +1,5 @@
 use super::*;
-use crate::domain::receipt::ErrorClass;
+use crate::domain::receipt::{ErrorClass, Failure};
 use crate::providers::Retry;
 use crate::providers::conformance::{CASES, Keys, our_id};
 
