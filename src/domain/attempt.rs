@@ -63,7 +63,7 @@ pub enum Reason {
 /// The replacement deadline of an attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Timer {
-    /// Never armed: not sent yet, or no step behind it.
+    /// Never armed: no step is behind it.
     None,
     Armed,
     /// It passed, and a replacement was issued.
@@ -254,6 +254,19 @@ impl Attempt {
     pub(super) fn arm(&mut self, from: DateTime<Utc>, replace_after_s: i16) {
         self.timer = Timer::Armed;
         self.replace_at = Some(from + TimeDelta::seconds(i64::from(replace_after_s)));
+    }
+
+    /// As if it had never been armed.
+    pub(super) fn unarm(&mut self) {
+        self.timer = Timer::None;
+        self.replace_at = None;
+    }
+
+    /// A receipt proved that the provider took it, whatever its answer to our request said or did not say.
+    pub(super) fn note_taken(&mut self, now: DateTime<Utc>) {
+        self.send_state = SendState::Accepted;
+        self.accepted_at.get_or_insert(now);
+        self.due_at = None;
     }
 
     pub(super) fn disarm(&mut self, why: Why, now: DateTime<Utc>) {

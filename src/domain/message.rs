@@ -110,7 +110,25 @@ impl Message {
         };
         let next = Attempt::planned(last.attempt_no + 1, index, step.channel, &step.account, reason, now);
         self.attempts.push(next);
+        self.arm_in_queue();
         Ok(())
+    }
+
+    /// Gives the last attempt, just planned, a deadline where a step is behind it: an account without room must not keep a
+    /// message from the next step. The first request moves the deadline.
+    pub fn arm_in_queue(&mut self) {
+        let (attempt_no, replace_after_s) = (self.last().attempt_no, self.route.replace_after_s);
+        let has_step_behind = self.has_step_behind(attempt_no, StandIn::May);
+        if let Some(attempt) = self.attempt_mut(attempt_no).filter(|_| has_step_behind) {
+            attempt.arm(attempt.planned_at, replace_after_s);
+        }
+    }
+
+    /// Whether a request for the attempt may leave, the first or a repeat: no receipt proved that one has left already,
+    /// and the message is not delivered, unless the person asked for this attempt all the same.
+    pub fn may_leave(&self, attempt_no: i16) -> bool {
+        let is_wanted = |a: &Attempt| self.state != State::Delivered || a.reason == Reason::Requested;
+        self.attempt(attempt_no).is_some_and(|a| a.state == State::Accepted && is_wanted(a))
     }
 
     /// Whether a step is left for when nobody answers ([`StandIn::MayNot`]), or for when the account cannot do it.
@@ -188,6 +206,16 @@ impl Message {
                 "planned means due at some time",
             );
             rule(attempt.due_at.is_none() || self.outcome == Outcome::Pending, "nothing is due once settled");
+            rule(
+                attempt.due_at.is_none() || self.may_leave(attempt.attempt_no),
+                "nothing is due that was delivered or has left already",
+            );
+            rule(
+                attempt.send_state != SendState::Planned
+                    || attempt.timer != Timer::None
+                    || !self.has_step_behind(attempt.attempt_no, StandIn::May),
+                "what waits to be sent has a deadline when a step is behind it",
+            );
             rule(attempt.send_state != SendState::Rejected || attempt.state >= State::Failed, "rejected means failed");
             rule(attempt.state != State::Failed || attempt.failed.at.is_some(), "failed means a time");
         }

@@ -50,8 +50,8 @@ pub fn step(message: &mut Message, event: &Event, keys: &CodeKeys, now: DateTime
     effect
 }
 
-/// planned -> in_flight. The deadline runs from here, so that neither a crash nor a lost answer can lose it; the
-/// provider's acceptance moves it.
+/// planned -> in_flight. The deadline runs anew from the first request on, so that neither a crash nor a lost answer can
+/// lose it; the provider's acceptance moves it once more.
 fn take_lease(
     message: &mut Message,
     attempt_no: i16,
@@ -61,13 +61,19 @@ fn take_lease(
 ) -> Effect {
     let live = message.is_live(now);
     let is_waited_for = message.has_step_behind(attempt_no, StandIn::MayNot);
-    let replace_after_s = is_waited_for.then_some(message.route.replace_after_s);
+    let replace_after_s = message.route.replace_after_s;
     let agreed = message.attempt(attempt_no).and_then(|a| message.route.step(a.step)?.price.clone());
     let is_last = message.last().attempt_no == attempt_no;
+    let may_leave = message.may_leave(attempt_no);
     let Some(attempt) = message.attempt_mut(attempt_no) else { return Effect::Ignored };
     let sendable = matches!(attempt.send_state, SendState::Planned | SendState::Unknown);
     if !live || !sendable || attempt.due_at.is_none_or(|due| due > now) {
         return Effect::Ignored;
+    }
+    if !may_leave {
+        // No event leaves such a row behind. Should there be one, it must not be found again and again.
+        attempt.withdraw(Why::Delivered, now);
+        return Effect::Done;
     }
     attempt.send_state = SendState::InFlight;
     attempt.due_at = None;
@@ -75,8 +81,14 @@ fn take_lease(
     attempt.tries += 1;
     attempt.in_flight_at.get_or_insert(now);
     attempt.price = agreed.or_else(|| price.cloned());
-    if let Some(seconds) = replace_after_s.filter(|_| is_last && attempt.timer == Timer::None) {
-        attempt.arm(now, seconds);
+    if is_last && matches!(attempt.timer, Timer::None | Timer::Armed) {
+        let is_first = attempt.tries == 1 && attempt.unknowns == 0;
+        if !is_waited_for {
+            // Only a standby is behind it, and a standby does not stand in for a person's silence.
+            attempt.unarm();
+        } else if is_first || attempt.timer == Timer::None {
+            attempt.arm(now, replace_after_s);
+        }
     }
     Effect::Leased
 }
@@ -93,6 +105,7 @@ fn finish_send(
     let expires_at = message.expires_at;
     let has_step_behind = message.has_step_behind(attempt_no, StandIn::May);
     let is_last = message.last().attempt_no == attempt_no;
+    let may_leave = message.may_leave(attempt_no);
     let Some(attempt) = message.attempt_mut(attempt_no) else { return Effect::Ignored };
     if !is_current {
         // An answer that outlived its lease still tells the truth about what the provider took.
@@ -125,9 +138,7 @@ fn finish_send(
         SendResult::Unknown { failure, on_unknown } => {
             attempt.unknowns += 1;
             if attempt.state != State::Accepted {
-                // A receipt came before the answer: it did leave.
-                attempt.send_state = SendState::Accepted;
-                attempt.accepted_at.get_or_insert(now);
+                attempt.note_taken(now);
                 return Effect::Done;
             }
             attempt.send_state = SendState::Unknown;
@@ -135,13 +146,17 @@ fn finish_send(
             attempt.error_class = Some(failure.class);
             let OnUnknown::ResendAfter(wait) = on_unknown else { return Effect::Done };
             let in_time = now + *wait + TimeDelta::seconds(MIN_LIFE_S) <= expires_at;
-            if live && is_last && in_time && attempt.unknowns < MAX_UNKNOWNS {
+            if live && is_last && may_leave && in_time && attempt.unknowns < MAX_UNKNOWNS {
                 attempt.due_at = Some(now + *wait);
             }
         }
         SendResult::BreakerOpen { closed_in } => {
             attempt.tries -= 1;
-            let later = Some(now + *closed_in).filter(|&at| !has_step_behind && live && at < expires_at);
+            if attempt.state != State::Accepted {
+                attempt.note_taken(now);
+                return Effect::Done;
+            }
+            let later = Some(now + *closed_in).filter(|&at| !has_step_behind && live && may_leave && at < expires_at);
             if attempt.unknowns > 0 {
                 attempt.send_state = SendState::Unknown;
                 attempt.due_at = later;
@@ -155,6 +170,11 @@ fn finish_send(
             }
         }
         SendResult::Rejected { failure, pause } => {
+            // A receipt came first: what the answer calls too early or too much did leave, and must not leave again.
+            if attempt.state != State::Accepted && pause.is_some() {
+                attempt.note_taken(now);
+                return Effect::Done;
+            }
             // An earlier request of this attempt may have left: "certainly not sent" holds for this one only.
             if attempt.unknowns > 0 {
                 attempt.send_state = SendState::Unknown;
@@ -167,10 +187,13 @@ fn finish_send(
                 None if has_step_behind => (MAX_TRIES, expires_at),
                 _ => (MAX_TRIES_ON_LAST_STEP, expires_at),
             };
-            let again_at = again_at.filter(|&at| live && is_last && attempt.tries < max_tries && at < end);
-            if let Some(at) = again_at.filter(|_| attempt.state < State::Failed) {
+            let again_at = again_at.filter(|&at| live && is_last && may_leave && attempt.tries < max_tries && at < end);
+            if let Some(at) = again_at {
                 attempt.send_state = SendState::Planned;
                 attempt.due_at = Some(at);
+                if has_step_behind && attempt.timer == Timer::None {
+                    attempt.arm(at, replace_after_s);
+                }
             } else {
                 attempt.send_state = SendState::Rejected;
                 attempt.fail(now, None, failure);
@@ -242,7 +265,7 @@ fn take_receipt(message: &mut Message, attempt_no: i16, receipt: &DeliveryReceip
 
 /// A delivery ends the wait of the whole message, and shows which replacements were for nothing.
 fn note_delivery(message: &mut Message, attempt_no: i16, now: DateTime<Utc>) {
-    message.stop_sending(Why::Delivered, now, |a| a.reason != Reason::Requested && a.attempt_no > attempt_no);
+    message.stop_sending(Why::Delivered, now, |a| a.reason != Reason::Requested);
     for later in message.attempts.iter_mut().filter(|a| a.attempt_no > attempt_no) {
         later.wasted |= matches!(later.reason, Reason::Failed | Reason::Silent) && later.may_have_left();
     }
@@ -250,7 +273,11 @@ fn note_delivery(message: &mut Message, attempt_no: i16, now: DateTime<Utc>) {
 
 /// A failure issues the next attempt at once, when this one is the last and there is a reason to.
 fn replace_failed(message: &mut Message, attempt_no: i16, failure: Option<&Failure>, now: DateTime<Utc>) {
-    replace(message, attempt_no, Reason::Failed, failure, now);
+    let stand_in = match failure.map(|f| f.class) {
+        Some(ErrorClass::Retryable | ErrorClass::RateLimited | ErrorClass::ConfigError) => StandIn::May,
+        Some(ErrorClass::RecipientUnreachable | ErrorClass::Expired) | None => StandIn::MayNot,
+    };
+    replace(message, attempt_no, Reason::Failed, failure, stand_in, now);
     if let Some(attempt) = message.attempt_mut(attempt_no) {
         attempt.disarm(Why::Failed, now);
     }
@@ -262,15 +289,12 @@ fn replace(
     attempt_no: i16,
     reason: Reason,
     failure: Option<&Failure>,
+    stand_in: StandIn,
     now: DateTime<Utc>,
 ) -> bool {
     if message.last().attempt_no != attempt_no {
         return false;
     }
-    let stand_in = match failure.map(|f| f.class) {
-        Some(ErrorClass::Retryable | ErrorClass::RateLimited | ErrorClass::ConfigError) => StandIn::May,
-        Some(ErrorClass::RecipientUnreachable | ErrorClass::Expired) | None => StandIn::MayNot,
-    };
     let number_is_bad = failure.is_some_and(|f| f.number_is_bad);
     let planned = if number_is_bad { Err(Why::NumberIsBad) } else { message.plan_next(reason, None, stand_in, now) };
     let Some(attempt) = message.attempt_mut(attempt_no) else { return false };
@@ -280,17 +304,22 @@ fn replace(
 
 fn pass_deadline(message: &mut Message, attempt_no: i16, now: DateTime<Utc>) -> Effect {
     let passed = |a: &Attempt| a.timer == Timer::Armed && a.replace_at.is_some_and(|at| at <= now);
-    if !message.attempt(attempt_no).is_some_and(passed) {
-        return Effect::Ignored;
-    }
-    let replaced = replace(message, attempt_no, Reason::Silent, None, now);
+    let Some(attempt) = message.attempt(attempt_no).filter(|a| passed(a)) else { return Effect::Ignored };
+    // What never left says nothing of the person: the account has no room for it, so a standby may take over.
+    let still_queued = attempt.send_state == SendState::Planned;
+    let stand_in = if still_queued { StandIn::May } else { StandIn::MayNot };
+    let replaced = replace(message, attempt_no, Reason::Silent, None, stand_in, now);
     let Some(attempt) = message.attempt_mut(attempt_no) else { return Effect::Ignored };
-    // Still waiting to be tried again: its turn is over.
-    attempt.withdraw(attempt.not_replaced.unwrap_or(Why::Replaced), now);
     attempt.timer = if replaced { Timer::Fired } else { Timer::Disarmed };
     attempt.timer_ended_at = Some(now);
     attempt.timer_end = attempt.not_replaced;
-    if replaced { Effect::Planned { attempt_no: attempt_no + 1 } } else { Effect::Done }
+    if replaced {
+        // Still waiting to be sent, or to be sent again: its turn is over.
+        attempt.withdraw(Why::Replaced, now);
+        Effect::Planned { attempt_no: attempt_no + 1 }
+    } else {
+        Effect::Done
+    }
 }
 
 fn check(message: &mut Message, code: &Code, keys: &CodeKeys, now: DateTime<Utc>) -> Effect {

@@ -177,7 +177,7 @@ impl AcceptMessage {
         route.platform = new.platform;
         let id = MessageId::new(now, Bucket::of(&new.to), randomness::bytes());
         let first = &route.steps()[0];
-        let message = Message {
+        let mut message = Message {
             id,
             app: app.to_owned(),
             state: State::Accepted,
@@ -192,6 +192,7 @@ impl AcceptMessage {
             attempts: vec![Attempt::planned(1, 0, first.channel, &first.account, Reason::First, now)],
             route,
         };
+        message.arm_in_queue();
         let labels = Labels {
             purpose: new.purpose,
             locale: new.locale,

@@ -34,7 +34,7 @@ fn message(steps: usize) -> Message {
     let route = Route::new(steps, 30, 300, "test").unwrap();
     let id = MessageId::new(start(), Bucket::of(&Phone::parse("+628123450003").unwrap()), [1; 8]);
     let first = route.step(0).unwrap();
-    Message {
+    let mut message = Message {
         id,
         app: "shop".into(),
         state: State::Accepted,
@@ -48,7 +48,9 @@ fn message(steps: usize) -> Message {
         code: keys().protect("shop", id, &right_code(), [3; 24]),
         attempts: vec![Attempt::planned(1, 0, first.channel, &first.account, Reason::First, start())],
         route,
-    }
+    };
+    message.arm_in_queue();
+    message
 }
 
 fn apply(message: &mut Message, event: Event, now: DateTime<Utc>) -> Effect {
@@ -355,6 +357,106 @@ fn an_account_that_is_gone_refuses_what_is_due_and_gives_up_what_was_to_be_resen
     assert_eq!((second.send_state, second.due_at, second.state), (SendState::Unknown, None, State::Accepted));
 }
 
+/// Ends of a request that would plan the attempt again.
+fn ends_that_repeat() -> Vec<SendResult> {
+    vec![
+        unknown(OnUnknown::ResendAfter(TimeDelta::seconds(5))),
+        rejected(ErrorClass::RateLimited, Some(1500)),
+        rejected(ErrorClass::Retryable, Some(0)),
+        SendResult::BreakerOpen { closed_in: TimeDelta::seconds(2) },
+    ]
+}
+
+#[test]
+fn nothing_leaves_again_once_the_message_is_delivered() {
+    let under_way = || {
+        let mut m = accepted_message(2);
+        apply(&mut m, Event::DeadlinePassed { attempt_no: 1 }, at(31));
+        apply(&mut m, leased(2, at(31)), at(31));
+        apply(&mut m, receipt(1, Status::Delivered), at(32));
+        m
+    };
+    for end in ends_that_repeat() {
+        let mut m = under_way();
+        apply(&mut m, sent(2, end.clone()), at(40));
+        let second = m.attempt(2).unwrap();
+        assert_eq!((second.due_at, m.attempts.len()), (None, 2), "{end:?}");
+        assert_eq!(apply(&mut m, leased(2, at(60)), at(60)), Effect::Ignored, "{end:?}");
+    }
+    let mut m = under_way();
+    apply(&mut m, Event::LeaseRanOut { attempt_no: 2, on_unknown: OnUnknown::ResendAfter(TimeDelta::zero()) }, at(51));
+    assert_eq!((m.attempt(2).unwrap().send_state, m.attempt(2).unwrap().due_at), (SendState::Unknown, None));
+}
+
+#[test]
+fn what_the_person_asked_for_is_repeated_even_after_a_delivery() {
+    for end in ends_that_repeat() {
+        let mut m = accepted_message(2);
+        apply(&mut m, receipt(1, Status::Delivered), at(3));
+        apply(&mut m, Event::Resend { channel: None }, at(9));
+        apply(&mut m, leased(2, at(9)), at(9));
+        apply(&mut m, sent(2, end.clone()), at(10));
+        assert!(m.attempt(2).unwrap().due_at.is_some(), "{end:?}");
+        assert_eq!(apply(&mut m, leased(2, at(30)), at(30)), Effect::Leased, "{end:?}");
+    }
+}
+
+#[test]
+fn what_a_receipt_proved_to_have_left_never_leaves_again() {
+    for status in [Status::Sent, Status::Delivered, Status::Read, Status::Failed] {
+        for steps in [1, 2] {
+            for end in ends_that_repeat() {
+                let mut m = message(steps);
+                apply(&mut m, leased(1, at(0)), at(0));
+                apply(&mut m, receipt(1, status), at(1));
+                apply(&mut m, sent(1, end.clone()), at(2));
+                let first = m.attempt(1).unwrap();
+                assert_eq!((first.send_state, first.due_at), (SendState::Accepted, None), "{status} {end:?}");
+                assert_eq!(first.state, status.state(), "the answer contradicts and changes nothing: {status} {end:?}");
+                assert_eq!(apply(&mut m, leased(1, at(20)), at(20)), Effect::Ignored, "{status} {end:?}");
+            }
+        }
+    }
+    // A refusal for good is no repeat: the next step goes at once.
+    let mut m = message(2);
+    apply(&mut m, leased(1, at(0)), at(0));
+    apply(&mut m, receipt(1, Status::Sent), at(1));
+    apply(&mut m, sent(1, rejected(ErrorClass::ConfigError, None)), at(2));
+    assert_eq!((m.attempts.len(), m.attempt(1).unwrap().state), (2, State::Failed));
+}
+
+#[test]
+fn what_waits_too_long_for_its_account_moves_on() {
+    let mut m = message(2);
+    assert_eq!((m.last().timer, m.last().replace_at), (Timer::Armed, Some(at(30))), "from its planning");
+    assert_eq!(apply(&mut m, Event::DeadlinePassed { attempt_no: 1 }, at(30)), Effect::Planned { attempt_no: 2 });
+    let first = m.attempt(1).unwrap();
+    assert_eq!((first.send_state, first.error_code.as_deref()), (SendState::Rejected, Some("withdrawn: replaced")));
+    assert_eq!(apply(&mut m, leased(1, at(31)), at(31)), Effect::Ignored);
+
+    // The first request moves the deadline, and the acceptance moves it again.
+    let mut m = message(2);
+    apply(&mut m, leased(1, at(20)), at(20));
+    assert_eq!(m.last().replace_at, Some(at(50)));
+    apply(&mut m, sent(1, accepted()), at(22));
+    assert_eq!(m.last().replace_at, Some(at(52)));
+
+    // A standby takes over for an account without room, and not for a person who stays silent.
+    let mut m = message_with_standbys();
+    apply(&mut m, Event::DeadlinePassed { attempt_no: 1 }, at(30));
+    assert_eq!((accounts(&m), m.last().timer), (vec!["wa", "wa-2"], Timer::Armed));
+}
+
+#[test]
+fn what_waits_for_its_account_stays_when_nothing_can_follow() {
+    let mut m = message(2);
+    m.expires_at = at(60);
+    assert_eq!(apply(&mut m, Event::DeadlinePassed { attempt_no: 1 }, at(30)), Effect::Done);
+    let first = m.attempt(1).unwrap();
+    assert_eq!((first.timer_end, first.due_at), (Some(Why::TooLate), Some(at(0))), "it may still be sent");
+    assert_eq!(apply(&mut m, leased(1, at(31)), at(31)), Effect::Leased);
+}
+
 fn any_event() -> impl Strategy<Value = (u8, i16, u8, i64)> {
     (0..13_u8, 1..4_i16, 0..4_u8, 0..40_i64)
 }
@@ -392,7 +494,8 @@ proptest! {
         for (kind, attempt_no, detail, wait) in events {
             now += TimeDelta::seconds(wait);
             let before = m.clone();
-            step(&mut m, &event_of(kind, attempt_no, detail, now), &keys(), now);
+            let effect = step(&mut m, &event_of(kind, attempt_no, detail, now), &keys(), now);
+            prop_assert!(effect != Effect::Leased || before.may_leave(attempt_no));
             prop_assert_eq!(m.broken_rules(), Vec::<&str>::new());
             prop_assert!(m.state >= before.state);
             prop_assert!(m.attempts.len() <= before.attempts.len() + 1);
@@ -437,6 +540,7 @@ fn message_with_standbys() -> Message {
         step(Channel::Sms, "sms-2", true),
     ];
     m.route = Route::new(steps, 30, 300, "test").unwrap();
+    m.arm_in_queue();
     m
 }
 
@@ -485,11 +589,13 @@ fn a_standby_takes_over_for_the_account_and_never_for_the_person() {
 fn the_last_account_with_a_standby_is_not_waited_for_and_fails_over_soon() {
     let mut m = message_with_standbys();
     m.attempts = vec![Attempt::planned(1, 2, Channel::Sms, "sms", Reason::First, at(0))];
+    m.arm_in_queue();
     apply(&mut m, leased(1, at(0)), at(0));
     assert_eq!(m.last().timer, Timer::None, "a silent SMS is not paid for twice");
     for n in 1..MAX_TRIES {
         apply(&mut m, sent(1, rejected(ErrorClass::Retryable, Some(400))), at(i64::from(n)));
         assert_eq!(m.last().due_at, Some(at(i64::from(n)) + TimeDelta::milliseconds(400)));
+        assert_eq!(m.last().timer, Timer::Armed, "it waits for the account again");
         apply(&mut m, leased(1, at(i64::from(n) + 1)), at(i64::from(n) + 1));
     }
     apply(&mut m, sent(1, rejected(ErrorClass::Retryable, Some(400))), at(5));
