@@ -26,11 +26,13 @@ use crate::services::dispatch::Dispatch;
 use crate::services::intake::{self, Intake};
 use crate::services::ledger::{GROUP, Ledger};
 use crate::services::memory::NumberMemory;
+use crate::services::quarantine::Quarantine;
 use crate::services::randomness;
 use crate::services::seen::Seen;
 use crate::services::take_callback::TakeCallback;
 use crate::services::take_pulse::TakePulse;
 use crate::services::transitions::Transitions;
+use crate::services::under_way::UnderWay;
 use crate::services::watch::Watch;
 use crate::store::StoreError;
 use crate::store::database::{self, Plans};
@@ -124,6 +126,8 @@ impl App {
             watch: watch.clone(),
             wake_sender: Arc::clone(&wake_sender),
             pulse: pulse.clone(),
+            quarantine: Quarantine::default(),
+            under_way: UnderWay::default(),
             remember_for,
         };
         let take_pulse = TakePulse::new(work_pool.clone(), clock.clone(), pulse.clone(), randomness::token());

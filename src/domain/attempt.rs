@@ -58,6 +58,8 @@ pub enum Reason {
     Silent,
     /// The app asked for it.
     Requested,
+    /// A reason of a newer program.
+    Other,
 }
 
 /// The replacement deadline of an attempt.
@@ -92,6 +94,8 @@ pub enum Why {
     RouteEnd,
     /// It was replaced already.
     Replaced,
+    /// A reason of a newer program.
+    Other,
 }
 
 words! {
@@ -103,7 +107,7 @@ words! {
         Rejected = "rejected",
         Unknown = "unknown",
     }
-    Reason { First = "first", Failed = "failed", Silent = "silent", Requested = "requested" }
+    Reason { First = "first", Failed = "failed", Silent = "silent", Requested = "requested"; else Other }
     Timer { None = "none", Armed = "armed", Fired = "fired", Disarmed = "disarmed" }
     Why {
         Failed = "failed",
@@ -116,7 +120,8 @@ words! {
         TooLate = "too_late",
         NumberIsBad = "number_is_bad",
         RouteEnd = "route_end",
-        Replaced = "replaced",
+        Replaced = "replaced";
+        else Other
     }
 }
 

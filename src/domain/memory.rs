@@ -71,7 +71,8 @@ fn did_not_reach(attempt: &Attempt) -> bool {
             Some(ErrorClass::RecipientUnreachable) => true,
             // What was withdrawn before it left is `expired` too.
             Some(ErrorClass::Expired) => attempt.accepted_at.is_some(),
-            Some(ErrorClass::Retryable | ErrorClass::RateLimited | ErrorClass::ConfigError) | None => false,
+            Some(ErrorClass::Retryable | ErrorClass::RateLimited | ErrorClass::ConfigError | ErrorClass::Other)
+            | None => false,
         },
         State::Delivered => false,
     }

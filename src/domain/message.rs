@@ -19,6 +19,8 @@ pub enum Outcome {
     /// Too many wrong codes.
     Exhausted,
     Cancelled,
+    /// An outcome of a newer program: settled, and nothing is sent any more.
+    Other,
 }
 
 words! {
@@ -27,7 +29,8 @@ words! {
         Verified = "verified",
         Expired = "expired",
         Exhausted = "exhausted",
-        Cancelled = "cancelled",
+        Cancelled = "cancelled";
+        else Other
     }
 }
 
@@ -40,6 +43,7 @@ impl Outcome {
             Self::Expired => Some(Why::Expired),
             Self::Exhausted => Some(Why::Exhausted),
             Self::Cancelled => Some(Why::Cancelled),
+            Self::Other => Some(Why::Other),
         }
     }
 }

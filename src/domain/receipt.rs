@@ -27,6 +27,8 @@ pub enum ErrorClass {
     ConfigError,
     /// Its life ended before it was delivered.
     Expired,
+    /// A class of a newer program.
+    Other,
 }
 
 /// Why an attempt failed, as the provider put it and as we class it.
@@ -94,7 +96,8 @@ words! {
         Retryable = "retryable",
         RateLimited = "rate_limited",
         ConfigError = "config_error",
-        Expired = "expired",
+        Expired = "expired";
+        else Other
     }
     Disposition {
         Applied = "applied",

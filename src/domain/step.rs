@@ -275,7 +275,7 @@ fn note_delivery(message: &mut Message, attempt_no: i16, now: DateTime<Utc>) {
 fn replace_failed(message: &mut Message, attempt_no: i16, failure: Option<&Failure>, now: DateTime<Utc>) {
     let stand_in = match failure.map(|f| f.class) {
         Some(ErrorClass::Retryable | ErrorClass::RateLimited | ErrorClass::ConfigError) => StandIn::May,
-        Some(ErrorClass::RecipientUnreachable | ErrorClass::Expired) | None => StandIn::MayNot,
+        Some(ErrorClass::RecipientUnreachable | ErrorClass::Expired | ErrorClass::Other) | None => StandIn::MayNot,
     };
     replace(message, attempt_no, Reason::Failed, failure, stand_in, now);
     if let Some(attempt) = message.attempt_mut(attempt_no) {
@@ -330,7 +330,8 @@ fn check(message: &mut Message, code: &Code, keys: &CodeKeys, now: DateTime<Utc>
         Outcome::Verified => Verdict::AlreadyUsed,
         Outcome::Expired => Verdict::Expired,
         Outcome::Exhausted => Verdict::Exhausted,
-        Outcome::Cancelled => Verdict::Cancelled,
+        // What ended it otherwise, a newer program knows: for the person it was called off.
+        Outcome::Cancelled | Outcome::Other => Verdict::Cancelled,
         Outcome::Pending if keys.is_right(&message.code, &message.app, message.id, code) => {
             message.delivery_inferred = !message.attempts.iter().any(|a| a.state == State::Delivered);
             message.state = State::Delivered;

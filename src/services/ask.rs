@@ -85,7 +85,8 @@ impl Ask {
         let mut ids: Vec<MessageId> = due.iter().map(|question| question.message).collect();
         ids.sort_unstable();
         ids.dedup();
-        let found = messages::read(&self.pool, &ids).await?;
+        // A question about a message that cannot be read is not asked, like one that has become needless.
+        let found = messages::read(&self.pool, &ids).await?.messages;
         let found: HashMap<MessageId, Message> = found.into_iter().map(|m| (m.message.id, m.message)).collect();
         let taken_up = due.len();
         let (mut asked, mut needless) = (Vec::new(), Vec::new());

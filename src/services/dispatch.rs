@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::TimeDelta;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::task::JoinHandle;
 use uuid::Uuid;
@@ -12,7 +12,6 @@ use crate::clock::Clock;
 use crate::domain::asking::AskPlan;
 use crate::domain::attempt::Lease;
 use crate::domain::event::{Effect, Event, SendResult};
-use crate::domain::ids::MessageId;
 use crate::domain::receipt::{ErrorClass, Failure};
 use crate::providers::client::{Client, Sent};
 use crate::providers::{Abilities, Outbound, Reply, Retry, SendOutcome};
@@ -20,12 +19,14 @@ use crate::services::account::{Account, Accounts};
 use crate::services::breaker::Permission;
 use crate::services::ledger::Ledger;
 use crate::services::policy::Policy;
+use crate::services::quarantine::Loop;
 use crate::services::randomness;
 use crate::services::swap::Swap;
 use crate::services::transitions::{Command, Done, Record, Transitions};
+use crate::services::under_way::Held;
 use crate::store::StoreError;
-use crate::store::attempts::{self, Capacity};
-use crate::store::messages::{Lock, StoredMessage};
+use crate::store::claims::{Capacity, Claim, Claimed};
+use crate::store::messages::StoredMessage;
 use crate::telemetry;
 
 /// Most attempts leased in one round.
@@ -64,8 +65,9 @@ struct Errand {
     attempt_no: i16,
     token: Uuid,
     tries: i16,
-    until: DateTime<Utc>,
     _permit: OwnedSemaphorePermit,
+    /// Until the answer is written down.
+    _held: Held,
 }
 
 /// What became of an errand.
@@ -96,37 +98,20 @@ impl Dispatch {
         }
         let now = self.clock.now();
         let capacities = self.capacities();
-        let due = attempts::due(&self.transitions.pool, &capacities, now).await;
-        let wanted: Vec<(MessageId, i16, String)> = match due {
-            Ok(due) => due,
-            Err(error) => {
-                self.give_back(&capacities, &[]);
-                return Err(error);
-            }
+        let lease = |row: &Claimed| Command {
+            message: row.message,
+            event: Event::Lease {
+                attempt_no: row.attempt_no,
+                lease: Lease { token: randomness::token(), until: now + self.lease },
+                price: self.accounts.get(&row.account).and_then(|a| a.price.clone()),
+            },
+            at: now,
+            record: Record::Nothing,
         };
-        if wanted.is_empty() {
-            self.give_back(&capacities, &[]);
-            return Ok(Round { sends: Vec::new(), more_due: false });
-        }
-        let lease = |_| Lease { token: randomness::token(), until: now + self.lease };
-        let leases: Vec<Lease> = wanted.iter().map(lease).collect();
-        let commands: Vec<Command> = wanted
-            .iter()
-            .zip(&leases)
-            .map(|((message, attempt_no, account), &lease)| Command {
-                message: *message,
-                event: Event::Lease {
-                    attempt_no: *attempt_no,
-                    lease,
-                    price: self.accounts.get(account).and_then(|a| a.price.clone()),
-                },
-                at: now,
-                record: Record::Nothing,
-            })
-            .collect();
-        let outcomes = self.transitions.run(&commands, Lock::Skip).await;
-        let outcomes = match outcomes {
-            Ok(outcomes) => outcomes,
+        let claim = Claim::Due(capacities.clone());
+        let claimed = self.transitions.run_claimed(Loop::Sender, &claim, now, ROUND, lease).await;
+        let (wanted, outcomes) = match claimed {
+            Ok(claimed) => claimed,
             Err(error) => {
                 self.give_back(&capacities, &[]);
                 return Err(error);
@@ -134,23 +119,24 @@ impl Dispatch {
         };
         let mut started = Vec::new();
         let mut sends = Vec::new();
-        for (((id, attempt_no, _), lease), done) in wanted.iter().zip(&leases).zip(&outcomes.done) {
+        for (row, done) in wanted.iter().zip(&outcomes.done) {
             if !matches!(done, Done::Effect(Effect::Leased)) {
                 continue;
             }
-            let Some(stored) = outcomes.messages.get(id) else { continue };
-            let Some(attempt) = stored.message.attempt(*attempt_no) else { continue };
+            let Some(stored) = outcomes.messages.get(&row.message) else { continue };
+            let Some(attempt) = stored.message.attempt(row.attempt_no) else { continue };
             let Some(account) = self.accounts.get(&attempt.account) else { continue };
+            let Some(lease) = attempt.lease else { continue };
             let Ok(permit) = Arc::clone(&account.permits).try_acquire_owned() else { continue };
             started.push(account.name.clone());
             let errand = Errand {
                 account,
                 tries: attempt.tries,
                 stored: stored.clone(),
-                attempt_no: *attempt_no,
+                attempt_no: row.attempt_no,
                 token: lease.token,
-                until: lease.until,
                 _permit: permit,
+                _held: self.transitions.under_way.begin(row.message),
             };
             sends.push(tokio::spawn(Arc::clone(self).send(errand)));
         }
@@ -169,7 +155,8 @@ impl Dispatch {
         let room = |account: &Arc<Account>| {
             let free = i64::try_from(account.permits.available_permits()).unwrap_or(i64::MAX).min(ROUND);
             let sends = account.limiter.take(free);
-            (sends > 0).then(|| Capacity { account: account.name.clone(), sends })
+            let first_app = usize::from(randomness::word() as u16);
+            (sends > 0).then(|| Capacity { account: account.name.clone(), sends, first_app })
         };
         self.accounts.all().iter().filter_map(room).collect()
     }
@@ -207,11 +194,12 @@ impl Dispatch {
             record: Record::Send { started_at, http_status, ask },
         };
         let mut pause = Duration::from_millis(50);
-        // Until the lease runs out the answer can still be written down; after that the sweeper has called it unknown.
+        // As long as the message lives the answer is worth writing down, also when the database is away for longer than the
+        // lease: nobody but us knows what the provider said.
         while let Err(error) = self.ledger.apply_one(command.clone()).await {
             tracing::warn!(attempt.id = %errand.stored.message.id.attempt(errand.attempt_no),
                 error = %telemetry::chain(&error), "cannot write down what a send did");
-            if self.clock.now() >= errand.until {
+            if self.clock.now() >= errand.stored.message.expires_at {
                 return;
             }
             tokio::time::sleep(pause).await;
@@ -286,7 +274,10 @@ impl Dispatch {
             SendOutcome::Accepted { .. } => true,
             SendOutcome::Unknown { .. } => false,
             SendOutcome::Rejected { failure, .. } => match failure.class {
-                ErrorClass::RecipientUnreachable | ErrorClass::RateLimited | ErrorClass::Expired => true,
+                ErrorClass::RecipientUnreachable
+                | ErrorClass::RateLimited
+                | ErrorClass::Expired
+                | ErrorClass::Other => true,
                 ErrorClass::Retryable => false,
                 ErrorClass::ConfigError => {
                     tracing::error!(

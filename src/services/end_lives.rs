@@ -2,24 +2,25 @@
 
 use crate::clock::Clock;
 use crate::domain::event::Event;
+use crate::services::quarantine::Loop;
 use crate::services::transitions::{Command, Record, Transitions};
 use crate::store::StoreError;
-use crate::store::messages::{self, Lock};
+use crate::store::claims::{Claim, Claimed};
 
 /// Most messages ended in one round.
 pub const ROUND: i64 = 500;
 
-/// Returns how many had come to their end.
+/// Returns how many had come to their end. Nothing while the clock is held.
 ///
 /// # Errors
 /// When the database is away; they are found again.
 pub async fn run_once(transitions: &Transitions, clock: &Clock) -> Result<usize, StoreError> {
-    let now = clock.now();
-    let ended = messages::ended(&transitions.pool, now, ROUND).await?;
-    let end = |&message: &_| Command { message, event: Event::LifeEnded, at: now, record: Record::Nothing };
-    let commands: Vec<Command> = ended.iter().map(end).collect();
-    if !commands.is_empty() {
-        transitions.run(&commands, Lock::Skip).await?;
+    if clock.is_held() {
+        return Ok(0);
     }
+    let now = clock.now();
+    let end =
+        |row: &Claimed| Command { message: row.message, event: Event::LifeEnded, at: now, record: Record::Nothing };
+    let (ended, _) = transitions.run_claimed(Loop::Lives, &Claim::Ended, now, ROUND, end).await?;
     Ok(ended.len())
 }

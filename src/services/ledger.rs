@@ -2,15 +2,19 @@
 //!
 //! A worker takes what is waiting, up to a group's worth of commands, and commits it; what comes meanwhile waits for the next
 //! group. So an idle service answers at once, and a busy one commits large groups: nothing is timed.
+//!
+//! A job of many commands is taken in pieces, in turn with the others, each piece durable by itself. What somebody else holds
+//! is tried again a little later, outside the database, so that its job waits and no other.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
+use tokio::time::Instant;
 
-use crate::domain::event::Effect;
 use crate::services::transitions::{Command, Done, Outcomes, Transitions};
 use crate::store::StoreError;
-use crate::store::messages::Lock;
 use crate::store::provider_ids::ProviderId;
 
 /// Most commands in one transaction.
@@ -19,6 +23,13 @@ pub const GROUP: usize = 256;
 const QUEUE: usize = 8192;
 /// How often a group that lost a race is tried again.
 const RETRIES: usize = 2;
+/// Most commands of one job in one transaction.
+const PIECE: usize = 128;
+/// First and longest pause before a message that somebody holds is tried again.
+const PAUSE: Duration = Duration::from_millis(5);
+const LONGEST_PAUSE: Duration = Duration::from_millis(100);
+/// How long a job waits for messages that somebody holds. A transaction of ours holds one for some milliseconds.
+const LOCKED_FOR: Duration = Duration::from_millis(1500);
 
 /// Cheap to clone. Commands of one message always go to the same worker, in order.
 #[derive(Clone)]
@@ -26,11 +37,37 @@ pub struct Ledger {
     workers: Arc<Vec<mpsc::Sender<Job>>>,
 }
 
+/// Commands of one caller, each with its place in the caller's list.
 struct Job {
-    commands: Vec<Command>,
-    /// Where each command stood in the caller's list.
-    places: Vec<usize>,
-    answer: oneshot::Sender<Result<Vec<(usize, Done)>, LedgerError>>,
+    left: VecDeque<(usize, Command)>,
+    /// Tried in vain, to be tried again at `again_at`.
+    locked: Vec<(usize, Command)>,
+    again_at: Instant,
+    pause: Duration,
+    since: Instant,
+    done: Vec<(usize, Done)>,
+    failed: Option<LedgerError>,
+    answer: oneshot::Sender<Answer>,
+}
+
+type Answer = Result<Vec<(usize, Done)>, LedgerError>;
+
+impl Job {
+    fn new(commands: VecDeque<(usize, Command)>) -> (Self, oneshot::Receiver<Answer>) {
+        let (answer, receiver) = oneshot::channel();
+        let now = Instant::now();
+        let job = Self {
+            done: Vec::with_capacity(commands.len()),
+            left: commands,
+            locked: Vec::new(),
+            again_at: now,
+            pause: PAUSE,
+            since: now,
+            failed: None,
+            answer,
+        };
+        (job, receiver)
+    }
 }
 
 #[derive(Clone, Debug, thiserror::Error)]
@@ -38,6 +75,9 @@ pub enum LedgerError {
     /// More work waits than can be done; try again in a second.
     #[error("too much is waiting to be written")]
     Busy,
+    /// Somebody else holds a message for longer than a change takes; try again in a second.
+    #[error("a message is held by somebody else")]
+    Locked,
     #[error("cannot write")]
     Store(#[source] Arc<StoreError>),
 }
@@ -73,16 +113,14 @@ impl Ledger {
     /// [`LedgerError`]; some of the commands may have been applied then, and all of them may be repeated.
     pub async fn apply(&self, commands: Vec<Command>) -> Result<Vec<Done>, LedgerError> {
         let total = commands.len();
-        let mut shares: Vec<(Vec<Command>, Vec<usize>)> = vec![Default::default(); self.workers.len()];
+        let mut shares: Vec<VecDeque<(usize, Command)>> = vec![VecDeque::new(); self.workers.len()];
         for (place, command) in commands.into_iter().enumerate() {
             let worker = command.message.bucket().as_i16().unsigned_abs() as usize % self.workers.len();
-            shares[worker].0.push(command);
-            shares[worker].1.push(place);
+            shares[worker].push_back((place, command));
         }
         let mut answers = Vec::new();
-        for (worker, (commands, places)) in shares.into_iter().enumerate().filter(|(_, share)| !share.1.is_empty()) {
-            let (answer, receiver) = oneshot::channel();
-            let job = Job { commands, places, answer };
+        for (worker, share) in shares.into_iter().enumerate().filter(|(_, share)| !share.is_empty()) {
+            let (job, receiver) = Job::new(share);
             self.workers[worker].try_send(job).map_err(|_| LedgerError::Busy)?;
             answers.push(receiver);
         }
@@ -104,81 +142,156 @@ impl Ledger {
     }
 }
 
-impl Done {
-    /// The effect, when there was a message to have one.
-    pub fn effect(self) -> Option<Effect> {
-        match self {
-            Self::Effect(effect) => Some(effect),
-            Self::NotFound => None,
-        }
-    }
-}
-
 async fn work(
     transitions: Transitions,
     group: usize,
     mut queue: mpsc::Receiver<Job>,
     landed: mpsc::UnboundedSender<Vec<ProviderId>>,
 ) {
-    while let Some(first) = queue.recv().await {
-        let mut jobs = vec![first];
-        let mut size = jobs[0].commands.len();
-        while size < group {
+    let mut jobs: VecDeque<Job> = VecDeque::new();
+    loop {
+        if jobs.iter().all(|job| job.left.is_empty()) {
+            let again_at = jobs.iter().map(|job| job.again_at).min();
+            let more = match again_at {
+                Some(at) => tokio::time::timeout_at(at, queue.recv()).await.ok(),
+                None => Some(queue.recv().await),
+            };
+            match more {
+                Some(Some(job)) => jobs.push_back(job),
+                Some(None) if jobs.is_empty() => return,
+                // Nobody can ask any more; what waits for a lock is still tried.
+                Some(None) => tokio::time::sleep_until(again_at.unwrap_or_else(Instant::now)).await,
+                None => {}
+            }
+        }
+        while jobs.len() < QUEUE {
             let Ok(job) = queue.try_recv() else { break };
-            size += job.commands.len();
-            jobs.push(job);
+            jobs.push_back(job);
         }
-        let commands: Vec<Command> = jobs.iter().flat_map(|job| job.commands.iter().cloned()).collect();
-        match run(&transitions, commands).await {
+        let now = Instant::now();
+        for job in jobs.iter_mut().filter(|job| job.again_at <= now) {
+            job.left.extend(job.locked.drain(..));
+        }
+        let taken = take(&mut jobs, group);
+        if taken.is_empty() {
+            continue;
+        }
+        let (owners, commands): (Vec<usize>, Vec<(usize, Command)>) = taken.into_iter().unzip();
+        let (places, commands): (Vec<usize>, Vec<Command>) = commands.into_iter().unzip();
+        let commands = Arc::new(commands);
+        let results = run_all(&transitions, &commands, &landed).await;
+        for (((owner, place), command), result) in owners.into_iter().zip(places).zip(commands.iter()).zip(results) {
+            jobs[owner].note(place, command, result);
+        }
+        finish(&mut jobs);
+    }
+}
+
+/// Takes a group's worth of commands, at most [`PIECE`] of a job and the same share of each while many wait, so that a
+/// callback of thousands of receipts delays nobody. Each with the place of its job and its place within that.
+fn take(jobs: &mut VecDeque<Job>, group: usize) -> Vec<(usize, (usize, Command))> {
+    let waiting = jobs.iter().filter(|job| !job.left.is_empty()).count();
+    let share = (group / waiting.max(1)).clamp(1, PIECE);
+    let mut taken = Vec::new();
+    // What the others leave of their shares goes to the first who have more.
+    for most in [share, PIECE - share] {
+        for (owner, job) in jobs.iter_mut().enumerate() {
+            let room = most.min(group - taken.len()).min(job.left.len());
+            taken.extend(job.left.drain(..room).map(|one| (owner, one)));
+        }
+    }
+    taken
+}
+
+/// Answers the jobs that are through. The one who asked may be gone; what was written stays written.
+fn finish(jobs: &mut VecDeque<Job>) {
+    for mut job in std::mem::take(jobs) {
+        if !job.locked.is_empty() && job.since.elapsed() >= LOCKED_FOR {
+            job.locked.clear();
+            job.failed.get_or_insert(LedgerError::Locked);
+        }
+        if !job.left.is_empty() || !job.locked.is_empty() {
+            jobs.push_back(job);
+            continue;
+        }
+        let _ = job.answer.send(match job.failed.take() {
+            Some(error) => Err(error),
+            None => Ok(job.done),
+        });
+    }
+}
+
+impl Job {
+    fn note(&mut self, place: usize, command: &Command, result: Result<Done, LedgerError>) {
+        match result {
+            Ok(Done::Locked) => {
+                if self.locked.is_empty() {
+                    self.again_at = Instant::now() + self.pause;
+                    self.pause = (self.pause * 2).min(LONGEST_PAUSE);
+                }
+                self.locked.push((place, command.clone()));
+            }
+            Ok(done) => self.done.push((place, done)),
+            Err(error) => {
+                // The same would become of the rest.
+                if matches!(&error, LedgerError::Store(error) if error.is_away()) {
+                    self.left.clear();
+                    self.locked.clear();
+                }
+                self.failed = Some(error);
+            }
+        }
+    }
+}
+
+/// Applies the commands in as few transactions as can be. A group that is refused is halved until the command that is to
+/// blame stands alone; that one is told so, and the others go on.
+async fn run_all(
+    transitions: &Transitions,
+    commands: &Arc<Vec<Command>>,
+    landed: &mpsc::UnboundedSender<Vec<ProviderId>>,
+) -> Vec<Result<Done, LedgerError>> {
+    let mut results = Vec::with_capacity(commands.len());
+    let mut ranges = vec![0..commands.len()];
+    while let Some(range) = ranges.pop() {
+        let size = range.len();
+        match run(transitions, Arc::clone(commands), range.clone()).await {
             Ok(outcomes) => {
-                tell_landed(&landed, outcomes.provider_ids);
-                let mut done = outcomes.done.into_iter();
-                for job in jobs {
-                    let share = job.places.into_iter().zip(done.by_ref()).collect();
-                    // The one who asked may be gone; what was written stays written.
-                    let _ = job.answer.send(Ok(share));
+                if !outcomes.provider_ids.is_empty() {
+                    let _ = landed.send(outcomes.provider_ids);
                 }
+                results.extend(outcomes.done.into_iter().map(Ok));
             }
-            // The database is away: the same for all of them.
-            Err(error @ StoreError::Unavailable(_)) => {
+            Err(error) if error.is_away() || (size == 1 && matches!(error, StoreError::Unavailable(_))) => {
                 let error = LedgerError::from(error);
-                for job in jobs {
-                    let _ = job.answer.send(Err(error.clone()));
-                }
+                results.extend(std::iter::repeat_n(Err(error), size));
             }
-            // One command that the database refuses must not take the others with it.
+            Err(error) if size == 1 => {
+                transitions.quarantine.put(commands[range.start].message, &error);
+                results.push(Ok(Done::Unreadable));
+            }
             Err(_) => {
-                for job in jobs {
-                    let result = match run(&transitions, job.commands).await {
-                        Ok(outcomes) => {
-                            tell_landed(&landed, outcomes.provider_ids);
-                            Ok(job.places.into_iter().zip(outcomes.done).collect())
-                        }
-                        Err(error) => {
-                            tracing::error!(error = %crate::telemetry::chain(&error), "a change was refused");
-                            Err(error.into())
-                        }
-                    };
-                    let _ = job.answer.send(result);
-                }
+                let middle = range.start + size / 2;
+                // The first half comes off first: results keep their order.
+                ranges.push(middle..range.end);
+                ranges.push(range.start..middle);
             }
         }
     }
+    results
 }
 
-fn tell_landed(landed: &mpsc::UnboundedSender<Vec<ProviderId>>, ids: Vec<ProviderId>) {
-    if !ids.is_empty() {
-        let _ = landed.send(ids);
-    }
-}
-
-async fn run(transitions: &Transitions, commands: Vec<Command>) -> Result<Outcomes, StoreError> {
+async fn run(
+    transitions: &Transitions,
+    commands: Arc<Vec<Command>>,
+    range: std::ops::Range<usize>,
+) -> Result<Outcomes, StoreError> {
     let transitions = transitions.clone();
     // A task of its own: a panic ends the group and not the worker.
     let group = tokio::spawn(async move {
         let mut tries = 0;
         loop {
-            match transitions.run(&commands, Lock::Wait).await {
+            match transitions.run(&commands[range.clone()]).await {
                 Err(StoreError::Refused { .. }) if tries < RETRIES => tries += 1,
                 result => return result,
             }
@@ -186,3 +299,6 @@ async fn run(transitions: &Transitions, commands: Vec<Command>) -> Result<Outcom
     });
     group.await.unwrap_or_else(|error| Err(StoreError::Corrupt { what: format!("a group of changes: {error}") }))
 }
+
+#[cfg(test)]
+mod tests;

@@ -9,6 +9,8 @@ pub mod watch;
 pub mod pulse;
 pub mod take_pulse;
 pub mod memory;
+pub mod quarantine;
+pub mod under_way;
 pub mod transitions;
 pub mod ledger;
 pub mod intake;

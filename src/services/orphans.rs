@@ -13,10 +13,11 @@ use crate::clock::Clock;
 use crate::domain::event::{Effect, Event};
 use crate::domain::ids::MessageId;
 use crate::services::account::Accounts;
+use crate::services::quarantine::Loop;
 use crate::services::transitions::{Command, Done, Record, Transitions};
 use crate::store::StoreError;
-use crate::store::attempts::{self, Capacity};
-use crate::store::messages::Lock;
+use crate::store::attempts;
+use crate::store::claims::{Capacity, Claim, Claimed};
 
 /// The longest that a call may take: an account all of whose permits hang takes nothing up for so long.
 pub const UNSERVED_AFTER: TimeDelta = TimeDelta::seconds(15);
@@ -38,6 +39,9 @@ impl Orphans {
         clock: &Clock,
         accounts: &Accounts,
     ) -> Result<usize, StoreError> {
+        if clock.is_held() {
+            return Ok(0);
+        }
         let now = clock.now();
         let known: Vec<String> = accounts.all().iter().map(|account| account.name.clone()).collect();
         let oldest = attempts::oldest_due_of_others(&transitions.pool, &known, now).await?;
@@ -62,15 +66,13 @@ impl Orphans {
 }
 
 async fn give_up(transitions: &Transitions, account: &str, now: DateTime<Utc>) -> Result<usize, StoreError> {
-    let capacity = Capacity { account: account.to_owned(), sends: ROUND };
-    let due = attempts::due(&transitions.pool, &[capacity], now).await?;
-    let orphaned = |(message, attempt_no, _): &(MessageId, i16, String)| Command {
-        message: *message,
-        event: Event::AccountGone { attempt_no: *attempt_no },
+    let due = Claim::Due(vec![Capacity { account: account.to_owned(), sends: ROUND, first_app: 0 }]);
+    let command = |row: &Claimed| Command {
+        message: row.message,
+        event: Event::AccountGone { attempt_no: row.attempt_no },
         at: now,
         record: Record::Nothing,
     };
-    let commands: Vec<Command> = due.iter().map(orphaned).collect();
-    let outcomes = transitions.run(&commands, Lock::Skip).await?;
+    let (_, outcomes) = transitions.run_claimed(Loop::Orphans, &due, now, ROUND, command).await?;
     Ok(outcomes.done.iter().filter(|done| matches!(done, Done::Effect(Effect::Done))).count())
 }

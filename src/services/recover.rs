@@ -7,10 +7,11 @@ use crate::domain::event::{Event, OnUnknown};
 use crate::services::account::Accounts;
 use crate::services::apply_receipts::ApplyReceipts;
 use crate::services::ledger::LedgerError;
+use crate::services::quarantine::Loop;
 use crate::services::transitions::{Command, Record, Transitions};
 use crate::store::StoreError;
-use crate::store::messages::Lock;
-use crate::store::{attempts, idempotency_keys, number_memory, questions, receipts};
+use crate::store::claims::{Claim, Claimed};
+use crate::store::{idempotency_keys, number_memory, questions, receipts};
 
 /// Most rows taken in one round.
 const ROUND: i64 = 500;
@@ -21,7 +22,7 @@ const QUESTION_LIFE: TimeDelta = TimeDelta::minutes(15);
 /// How long a receipt of an unknown id is kept; providers repeat callbacks for up to 7 days.
 const UNMATCHED_LIFE: TimeDelta = TimeDelta::days(14);
 
-/// Sends whose process is gone become `unknown`. Returns how many there were.
+/// Sends whose process is gone become `unknown`. Returns how many there were. Nothing while the clock is held.
 ///
 /// # Errors
 /// When the database is away; they are found again.
@@ -30,23 +31,21 @@ pub async fn abandoned_sends(
     clock: &Clock,
     accounts: &Accounts,
 ) -> Result<usize, StoreError> {
-    let now = clock.now();
-    let abandoned = attempts::abandoned(&transitions.pool, now, ROUND).await?;
-    let commands: Vec<Command> = abandoned
-        .iter()
-        .map(|(message, attempt_no, account)| Command {
-            message: *message,
-            event: Event::LeaseRanOut {
-                attempt_no: *attempt_no,
-                on_unknown: accounts.get(account).map_or(OnUnknown::GiveUp, |a| a.on_unknown),
-            },
-            at: now,
-            record: Record::Nothing,
-        })
-        .collect();
-    if !commands.is_empty() {
-        transitions.run(&commands, Lock::Skip).await?;
+    if clock.is_held() {
+        return Ok(0);
     }
+    let now = clock.now();
+    let command = |row: &Claimed| Command {
+        message: row.message,
+        event: Event::LeaseRanOut {
+            attempt_no: row.attempt_no,
+            on_unknown: accounts.get(&row.account).map_or(OnUnknown::GiveUp, |a| a.on_unknown),
+        },
+        at: now,
+        record: Record::Nothing,
+    };
+    let abandoned = Claim::Abandoned(transitions.under_way.messages());
+    let (abandoned, _) = transitions.run_claimed(Loop::Recovery, &abandoned, now, ROUND, command).await?;
     Ok(abandoned.len())
 }
 

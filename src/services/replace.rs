@@ -2,10 +2,10 @@
 
 use crate::clock::Clock;
 use crate::domain::event::{Effect, Event};
+use crate::services::quarantine::Loop;
 use crate::services::transitions::{Command, Done, Record, Transitions};
 use crate::store::StoreError;
-use crate::store::attempts;
-use crate::store::messages::Lock;
+use crate::store::claims::{Claim, Claimed};
 
 /// Most deadlines taken in one round: after downtime they are worked off oldest first at this measure.
 pub const ROUND: i64 = 200;
@@ -28,20 +28,13 @@ pub async fn run_once(transitions: &Transitions, clock: &Clock) -> Result<Round,
         return Ok(Round::default());
     }
     let now = clock.now();
-    let overdue = attempts::overdue(&transitions.pool, now, ROUND).await?;
-    if overdue.is_empty() {
-        return Ok(Round::default());
-    }
-    let commands: Vec<Command> = overdue
-        .iter()
-        .map(|&(message, attempt_no)| Command {
-            message,
-            event: Event::DeadlinePassed { attempt_no },
-            at: now,
-            record: Record::Nothing,
-        })
-        .collect();
-    let outcomes = transitions.run(&commands, Lock::Skip).await?;
+    let command = |row: &Claimed| Command {
+        message: row.message,
+        event: Event::DeadlinePassed { attempt_no: row.attempt_no },
+        at: now,
+        record: Record::Nothing,
+    };
+    let (overdue, outcomes) = transitions.run_claimed(Loop::Deadlines, &Claim::Overdue, now, ROUND, command).await?;
     let planned = |done: &&Done| matches!(done, Done::Effect(Effect::Planned { .. }));
     Ok(Round { due: overdue.len(), planned: outcomes.done.iter().filter(planned).count() })
 }

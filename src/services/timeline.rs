@@ -133,6 +133,7 @@ fn tell_attempt(story: &mut Vec<Entry>, a: &Attempt, all: &[Attempt]) {
         Reason::Failed => "replacement, because the attempt before failed",
         Reason::Silent => "replacement, because the attempt before was not delivered in time",
         Reason::Requested => "next attempt, as the app asked",
+        Reason::Other => "attempt planned by a newer version",
     };
     story.push(entry(a.planned_at, "planned", no, format!("{why}: {} through {}", a.channel, a.account)));
     if let Some(deadline) = a.replace_at {
@@ -197,7 +198,7 @@ fn lateness_ms(send: &PastSend, attempts: &[Attempt]) -> Option<f64> {
     let due = match attempt.reason {
         Reason::Silent => before.replace_at?,
         Reason::Failed => before.failed.at?,
-        Reason::First | Reason::Requested => return None,
+        Reason::First | Reason::Requested | Reason::Other => return None,
     };
     Some((send.started_at - due).num_microseconds()? as f64 / 1000.0)
 }

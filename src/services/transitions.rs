@@ -16,11 +16,14 @@ use crate::domain::receipt::{Disposition, ErrorClass};
 use crate::domain::step::step;
 use crate::services::memory;
 use crate::services::pulse::Pulse;
+use crate::services::quarantine::{Loop, Quarantine};
+use crate::services::under_way::UnderWay;
 use crate::services::watch::Watch;
 use crate::store::StoreError;
 use crate::store::attempts;
 use crate::store::checks::{self, PastCheck};
-use crate::store::messages::{self, Lock, StoredMessage};
+use crate::store::claims::{self, Claim, Claimed};
+use crate::store::messages::{self, StoredMessage};
 use crate::store::number_memory;
 use crate::store::provider_ids::{self, ProviderId};
 use crate::store::questions::{self, NewQuestion};
@@ -59,8 +62,13 @@ pub enum Record {
 #[derive(Clone, Debug)]
 pub enum Done {
     Effect(Effect),
-    /// No such message; with [`Record::ByApp`], none of this app; with [`Lock::Skip`], somebody else holds it.
+    /// No such message; with [`Record::ByApp`], none of this app.
     NotFound,
+    /// Somebody else holds the message just now. Nothing happened; it may be tried again.
+    Locked,
+    /// The message fits none of our words, or the database refuses this change of it. Nothing happened, and trying again
+    /// does not help this program.
+    Unreadable,
 }
 
 /// Told when something was planned that is due at once.
@@ -73,11 +81,21 @@ pub struct Transitions {
     pub watch: Watch,
     pub wake_sender: WakeSender,
     pub pulse: Pulse,
+    pub quarantine: Quarantine,
+    pub under_way: UnderWay,
     /// How long it is remembered which channel works for a number; `None`: not at all.
     pub remember_for: Option<TimeDelta>,
 }
 
+/// What others hear of a group once it is committed.
+struct Told {
+    before: HashMap<MessageId, StoredMessage>,
+    changed: Vec<MessageId>,
+    newly_due: bool,
+}
+
 /// What a group of commands did.
+#[derive(Default)]
 pub struct Outcomes {
     /// One for each command, in order.
     pub done: Vec<Done>,
@@ -88,48 +106,118 @@ pub struct Outcomes {
 }
 
 impl Transitions {
-    /// Applies a group of commands in one transaction: one commit serves them all.
+    /// Applies a group of commands in one transaction: one commit serves them all. Messages that somebody else holds are left
+    /// out, and so are those that cannot be read: their commands say so.
     ///
     /// Runs to its end once begun: call it from a task of its own, never from one that a client can cancel.
     ///
     /// # Errors
     /// When the database is away or refuses; then nothing of the group happened.
-    pub async fn run(&self, commands: &[Command], lock: Lock) -> Result<Outcomes, StoreError> {
+    pub async fn run(&self, commands: &[Command]) -> Result<Outcomes, StoreError> {
+        let mut transaction = self.pool.begin().await?;
+        let (outcomes, told) = self.apply_all(&mut transaction, commands).await?;
+        transaction.commit().await?;
+        self.tell(told, &outcomes);
+        Ok(outcomes)
+    }
+
+    /// Takes up what a loop looks for and applies to each row the command that `command` makes of it, in one transaction, so
+    /// that no other instance takes up the same. Returns the rows with what became of them.
+    ///
+    /// A group that the database refuses is taken up again with half of its rows, down to the one that is refused; that one is
+    /// left alone for a while, and so is each row that cannot be read. So a bad row stops itself and nothing else.
+    ///
+    /// # Errors
+    /// When the database is away or refuses; then nothing of the group happened.
+    pub async fn run_claimed(
+        &self,
+        from: Loop,
+        claim: &Claim,
+        now: DateTime<Utc>,
+        most: i64,
+        command: impl Fn(&Claimed) -> Command,
+    ) -> Result<(Vec<Claimed>, Outcomes), StoreError> {
+        let limit = self.quarantine.group(from, most);
+        let mut transaction = self.pool.begin().await?;
+        let claimed = claims::take(&mut transaction, claim, now, limit, &self.quarantine.messages()).await?;
+        if claimed.is_empty() {
+            return Ok((claimed, Outcomes::default()));
+        }
+        let commands: Vec<Command> = claimed.iter().map(command).collect();
+        let done = match self.apply_all(&mut transaction, &commands).await {
+            Ok(done) => transaction.commit().await.map(|()| done).map_err(StoreError::from),
+            Err(error) => Err(error),
+        };
+        match done {
+            Ok((outcomes, told)) => {
+                self.quarantine.went_well(from);
+                self.tell(told, &outcomes);
+                Ok((claimed, outcomes))
+            }
+            Err(error) => {
+                self.quarantine.went_wrong(from, &claimed, &error);
+                Err(error)
+            }
+        }
+    }
+
+    async fn apply_all(
+        &self,
+        connection: &mut sqlx::PgConnection,
+        commands: &[Command],
+    ) -> Result<(Outcomes, Told), StoreError> {
         let mut ids: Vec<MessageId> = commands.iter().map(|c| c.message).collect();
         ids.sort_unstable();
         ids.dedup();
 
-        let mut transaction = self.pool.begin().await?;
-        let mut loaded = messages::lock(&mut transaction, &ids, lock).await?;
-        attempts::load(&mut transaction, &mut loaded).await?;
-        let before: HashMap<MessageId, StoredMessage> = loaded.into_iter().map(|m| (m.message.id, m)).collect();
+        let mut found = messages::lock(connection, &ids).await?;
+        attempts::load(connection, &mut found).await?;
+        let mut missing: HashMap<MessageId, Done> = HashMap::new();
+        for (id, error) in found.unreadable {
+            self.quarantine.put(id, &error);
+            missing.insert(id, Done::Unreadable);
+        }
+        let before: HashMap<MessageId, StoredMessage> = found.messages.into_iter().map(|m| (m.message.id, m)).collect();
+        let absent: Vec<MessageId> =
+            ids.iter().filter(|id| !before.contains_key(id) && !missing.contains_key(id)).copied().collect();
+        if !absent.is_empty() {
+            let existing = messages::existing(connection, &absent).await?;
+            missing.extend(existing.into_iter().map(|id| (id, Done::Locked)));
+        }
 
         let mut after = before.clone();
         let mut log = Log::default();
-        let done: Vec<Done> = commands.iter().map(|c| self.apply(&mut after, c, &mut log)).collect();
+        let apply = |command: &Command| match missing.get(&command.message) {
+            Some(done) => done.clone(),
+            None => self.apply(&mut after, command, &mut log),
+        };
+        let done: Vec<Done> = commands.iter().map(apply).collect();
 
         let changes: Vec<Change<'_>> = after
             .iter()
             .map(|(id, now)| Change { before: &before[id].message, after: &now.message })
             .filter(|change| change.before != change.after)
             .collect();
-        rows::write(&mut transaction, &changes).await?;
+        rows::write(connection, &changes).await?;
         let changed: Vec<MessageId> = changes.iter().map(|change| change.after.id).collect();
         let newly_due = changes.iter().any(|c| is_due_now(c));
         drop(changes);
-        log.write(&mut transaction, &after).await?;
-        self.remember(&mut transaction, &before, &after, log.at).await?;
-        transaction.commit().await?;
+        log.write(connection, &after).await?;
+        self.remember(connection, &before, &after, log.at).await?;
+        let told = Told { before, changed, newly_due };
+        Ok((Outcomes { done, messages: after, provider_ids: log.provider_ids }, told))
+    }
 
+    /// After the commit.
+    fn tell(&self, Told { before, changed, newly_due }: Told, outcomes: &Outcomes) {
         if newly_due {
             self.wake_sender.notify_one();
         }
         self.pulse.note(changed.iter().map(|id| {
-            let now = &after[id];
+            let now = &outcomes.messages[id];
             (&before[id].message, &now.message, now.recipient.country())
         }));
         self.watch.tell(changed);
-        Ok(Outcomes { done, messages: after, provider_ids: log.provider_ids })
     }
 
     /// Writes down what the changes teach about their numbers.

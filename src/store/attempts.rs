@@ -6,17 +6,19 @@ use chrono::{DateTime, Utc};
 use sqlx::{PgConnection, PgPool};
 use uuid::Uuid;
 
-use crate::domain::attempt::{Attempt, FirstSeen, Lease};
+use crate::domain::attempt::{Attempt, FirstSeen, Lease, Reason, Why};
 use crate::domain::ids::MessageId;
 use crate::domain::price::Price;
-use crate::store::messages::{StoredMessage, keys, message_id};
+use crate::domain::receipt::ErrorClass;
+use crate::store::messages::{Found, keys, message_id};
 use crate::store::{StoreError, word};
 
-/// Reads the attempts of `messages` into them.
-pub async fn load(connection: &mut PgConnection, messages: &mut [StoredMessage]) -> Result<(), StoreError> {
-    let ids: Vec<MessageId> = messages.iter().map(|m| m.message.id).collect();
+/// Reads the attempts of the messages into them. A message with an attempt that cannot be read moves to the unreadable ones.
+pub async fn load(connection: &mut PgConnection, found: &mut Found) -> Result<(), StoreError> {
+    let ids: Vec<MessageId> = found.messages.iter().map(|m| m.message.id).collect();
     let (buckets, uuids) = keys(&ids);
-    let rows = sqlx::query!(
+    let rows = sqlx::query_as!(
+        Row,
         r#"-- attempts.load
         select a.message_id, a.attempt_no, a.step, a.channel, a.account, a.reason, a.state::text as "state!", a.send_state,
                a.planned_at, a.due_at, a.tries, a.unknowns, a.in_flight_at, a.lease_token, a.leased_until,
@@ -33,80 +35,105 @@ pub async fn load(connection: &mut PgConnection, messages: &mut [StoredMessage])
     .fetch_all(connection)
     .await?;
     let place: HashMap<Uuid, usize> = ids.iter().enumerate().map(|(i, id)| (id.uuid(), i)).collect();
+    let mut broken: HashMap<usize, StoreError> = HashMap::new();
     for row in rows {
-        let optional = |column, text: Option<&str>| text.map(|t| word(column, t)).transpose();
-        let attempt = Attempt {
-            attempt_no: row.attempt_no,
-            step: row.step,
-            channel: word("attempts.channel", &row.channel)?,
-            account: row.account,
-            reason: word("attempts.reason", &row.reason)?,
-            state: word("attempts.state", &row.state)?,
-            send_state: word("attempts.send_state", &row.send_state)?,
-            planned_at: row.planned_at,
-            due_at: row.due_at,
-            tries: row.tries,
-            unknowns: row.unknowns,
-            in_flight_at: row.in_flight_at,
-            lease: row.lease_token.zip(row.leased_until).map(|(token, until)| Lease { token, until }),
-            accepted_at: row.accepted_at,
-            provider_message_id: row.provider_message_id,
-            held: row.held,
-            timer: word("attempts.timer", &row.timer)?,
-            replace_at: row.replace_at,
-            timer_ended_at: row.timer_ended_at,
-            timer_end: optional("attempts.timer_end", row.timer_end.as_deref())?,
-            not_replaced: optional("attempts.not_replaced", row.not_replaced.as_deref())?,
-            sent: FirstSeen { at: row.sent_at, provider_at: row.provider_sent_at },
-            delivered: FirstSeen { at: row.delivered_at, provider_at: row.provider_delivered_at },
-            read: FirstSeen { at: row.read_at, provider_at: row.provider_read_at },
-            failed: FirstSeen { at: row.failed_at, provider_at: row.provider_failed_at },
-            error_code: row.error_code,
-            error_class: row.error_class.as_deref().map(|t| word("attempts.error_class", t)).transpose()?,
-            wasted: row.wasted,
-            price: row.price_micros.zip(row.currency).map(|(micros, currency)| Price { micros, currency }),
-        };
         let index = place.get(&row.message_id).copied();
         let index =
             index.ok_or_else(|| StoreError::Corrupt { what: "attempts.load: a row nobody asked for".into() })?;
-        messages[index].message.attempts.push(attempt);
+        match row.into_attempt() {
+            Ok(attempt) => found.messages[index].message.attempts.push(attempt),
+            Err(error) => drop(broken.insert(index, error)),
+        }
     }
-    if let Some(alone) = messages.iter().find(|m| m.message.attempts.is_empty()) {
-        return Err(StoreError::Corrupt { what: format!("message {} has no attempt", alone.message.id) });
+    for (index, message) in found.messages.iter().enumerate().filter(|(_, m)| m.message.attempts.is_empty()) {
+        let what = || StoreError::Corrupt { what: format!("message {} has no attempt", message.message.id) };
+        broken.entry(index).or_insert_with(what);
+    }
+    if !broken.is_empty() {
+        let messages = std::mem::take(&mut found.messages);
+        for (index, message) in messages.into_iter().enumerate() {
+            match broken.remove(&index) {
+                Some(error) => found.unreadable.push((message.message.id, error)),
+                None => found.messages.push(message),
+            }
+        }
     }
     Ok(())
 }
 
-/// What an account may send now.
-#[derive(Clone, Debug)]
-pub struct Capacity {
-    pub account: String,
-    pub sends: i64,
+struct Row {
+    message_id: Uuid,
+    attempt_no: i16,
+    step: i16,
+    channel: String,
+    account: String,
+    reason: String,
+    state: String,
+    send_state: String,
+    planned_at: DateTime<Utc>,
+    due_at: Option<DateTime<Utc>>,
+    tries: i16,
+    unknowns: i16,
+    in_flight_at: Option<DateTime<Utc>>,
+    lease_token: Option<Uuid>,
+    leased_until: Option<DateTime<Utc>>,
+    accepted_at: Option<DateTime<Utc>>,
+    provider_message_id: Option<String>,
+    held: bool,
+    timer: String,
+    replace_at: Option<DateTime<Utc>>,
+    timer_ended_at: Option<DateTime<Utc>>,
+    timer_end: Option<String>,
+    not_replaced: Option<String>,
+    sent_at: Option<DateTime<Utc>>,
+    delivered_at: Option<DateTime<Utc>>,
+    read_at: Option<DateTime<Utc>>,
+    failed_at: Option<DateTime<Utc>>,
+    provider_sent_at: Option<DateTime<Utc>>,
+    provider_delivered_at: Option<DateTime<Utc>>,
+    provider_read_at: Option<DateTime<Utc>>,
+    provider_failed_at: Option<DateTime<Utc>>,
+    error_code: Option<String>,
+    error_class: Option<String>,
+    wasted: bool,
+    price_micros: Option<i64>,
+    currency: Option<String>,
 }
 
-/// Attempts that are due to be sent through these accounts, oldest first per account; each with its account.
-pub async fn due(
-    pool: &PgPool,
-    capacities: &[Capacity],
-    now: DateTime<Utc>,
-) -> Result<Vec<(MessageId, i16, String)>, StoreError> {
-    let accounts: Vec<&str> = capacities.iter().map(|c| c.account.as_str()).collect();
-    let sends: Vec<i64> = capacities.iter().map(|c| c.sends).collect();
-    let rows = sqlx::query!(
-        r#"-- attempts.due
-        select d.message_id as "message_id!", d.attempt_no as "attempt_no!", q.account as "account!"
-          from unnest($1::text[], $2::bigint[]) as q (account, sends)
-         cross join lateral (
-               select a.message_id, a.attempt_no from attempts a
-                where a.account = q.account and a.due_at is not null and a.due_at <= $3
-                order by a.due_at limit q.sends) d"#,
-        &accounts as _,
-        &sends,
-        now
-    )
-    .fetch_all(pool)
-    .await?;
-    rows.into_iter().map(|row| Ok((message_id(row.message_id)?, row.attempt_no, row.account))).collect()
+impl Row {
+    fn into_attempt(self) -> Result<Attempt, StoreError> {
+        Ok(Attempt {
+            attempt_no: self.attempt_no,
+            step: self.step,
+            channel: word("attempts.channel", &self.channel)?,
+            account: self.account,
+            reason: Reason::read(&self.reason),
+            state: word("attempts.state", &self.state)?,
+            send_state: word("attempts.send_state", &self.send_state)?,
+            planned_at: self.planned_at,
+            due_at: self.due_at,
+            tries: self.tries,
+            unknowns: self.unknowns,
+            in_flight_at: self.in_flight_at,
+            lease: self.lease_token.zip(self.leased_until).map(|(token, until)| Lease { token, until }),
+            accepted_at: self.accepted_at,
+            provider_message_id: self.provider_message_id,
+            held: self.held,
+            timer: word("attempts.timer", &self.timer)?,
+            replace_at: self.replace_at,
+            timer_ended_at: self.timer_ended_at,
+            timer_end: self.timer_end.as_deref().map(Why::read),
+            not_replaced: self.not_replaced.as_deref().map(Why::read),
+            sent: FirstSeen { at: self.sent_at, provider_at: self.provider_sent_at },
+            delivered: FirstSeen { at: self.delivered_at, provider_at: self.provider_delivered_at },
+            read: FirstSeen { at: self.read_at, provider_at: self.provider_read_at },
+            failed: FirstSeen { at: self.failed_at, provider_at: self.provider_failed_at },
+            error_code: self.error_code,
+            error_class: self.error_class.as_deref().map(ErrorClass::read),
+            wasted: self.wasted,
+            price: self.price_micros.zip(self.currency).map(|(micros, currency)| Price { micros, currency }),
+        })
+    }
 }
 
 /// The oldest due attempt of each account that has one and is not among these; with its account. Looks at one row of the
@@ -140,31 +167,27 @@ pub async fn oldest_due_of_others(
     rows.into_iter().map(|row| Ok((message_id(row.message_id)?, row.attempt_no, row.account))).collect()
 }
 
-/// When the next attempt of these accounts is due.
+/// When the next attempt of these accounts is due. Looks at one row of the index for each app that has something due.
 pub async fn next_due(pool: &PgPool, accounts: &[String]) -> Result<Option<DateTime<Utc>>, StoreError> {
     Ok(sqlx::query_scalar!(
         "-- attempts.next_due
-        select min(d.due_at) from unnest($1::text[]) as q (account)
-         cross join lateral (select a.due_at from attempts a where a.account = q.account and a.due_at is not null
-                              order by a.due_at limit 1) d",
+        with recursive queues (account, app) as (
+            select q.account, (select a.app from attempts a where a.account = q.account and a.due_at is not null
+                                order by a.app limit 1)
+              from unnest($1::text[]) as q (account)
+            union all
+            select q.account, (select a.app from attempts a
+                                where a.account = q.account and a.due_at is not null and a.app > q.app
+                                order by a.app limit 1)
+              from queues q where q.app is not null
+        )
+        select min((select min(a.due_at) from attempts a
+                     where a.account = q.account and a.app = q.app and a.due_at is not null))
+          from queues q where q.app is not null",
         accounts
     )
     .fetch_one(pool)
     .await?)
-}
-
-/// Attempts whose replacement deadline has come, oldest first.
-pub async fn overdue(pool: &PgPool, now: DateTime<Utc>, limit: i64) -> Result<Vec<(MessageId, i16)>, StoreError> {
-    let rows = sqlx::query!(
-        "-- attempts.overdue
-        select message_id, attempt_no from attempts where timer = 'armed' and replace_at <= $1
-         order by replace_at limit $2",
-        now,
-        limit
-    )
-    .fetch_all(pool)
-    .await?;
-    rows.into_iter().map(|row| Ok((message_id(row.message_id)?, row.attempt_no))).collect()
 }
 
 /// The nearest replacement deadline.
@@ -172,21 +195,4 @@ pub async fn next_deadline(pool: &PgPool) -> Result<Option<DateTime<Utc>>, Store
     Ok(sqlx::query_scalar!("-- attempts.next_deadline\nselect min(replace_at) from attempts where timer = 'armed'")
         .fetch_one(pool)
         .await?)
-}
-
-/// Attempts whose lease ran out: whoever was sending them is gone. With their accounts.
-pub async fn abandoned(
-    pool: &PgPool,
-    now: DateTime<Utc>,
-    limit: i64,
-) -> Result<Vec<(MessageId, i16, String)>, StoreError> {
-    let rows = sqlx::query!(
-        "-- attempts.abandoned
-        select message_id, attempt_no, account from attempts where leased_until <= $1 order by leased_until limit $2",
-        now,
-        limit
-    )
-    .fetch_all(pool)
-    .await?;
-    rows.into_iter().map(|row| Ok((message_id(row.message_id)?, row.attempt_no, row.account))).collect()
 }

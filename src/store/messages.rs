@@ -74,7 +74,7 @@ impl Row {
             id,
             app: self.app,
             state: word::<State>("messages.state", &self.state)?,
-            outcome: word::<Outcome>("messages.outcome", &self.outcome)?,
+            outcome: Outcome::read(&self.outcome),
             created_at: self.created_at,
             expires_at: self.expires_at,
             settled_at: self.settled_at,
@@ -111,47 +111,64 @@ macro_rules! select_messages {
     };
 }
 
-/// Whether to wait for rows that somebody else holds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Lock {
-    Wait,
-    /// Leave them to whoever holds them.
-    Skip,
+/// Messages that were asked for by their ids.
+#[derive(Debug, Default)]
+pub struct Found {
+    pub messages: Vec<StoredMessage>,
+    /// Those whose row, or an attempt's, fits none of our words: a newer program wrote it, or somebody by hand.
+    pub unreadable: Vec<(MessageId, StoreError)>,
 }
 
-/// Locks messages, always in the order of their keys, so that two lockers cannot wait for each other. Every change of
-/// a message or of its attempts happens under this lock. Their attempts are read afterwards, with
-/// [`crate::store::attempts::load`], by a statement of its own: only that one sees what was committed while this one waited.
-pub async fn lock(
-    connection: &mut PgConnection,
-    ids: &[MessageId],
-    lock: Lock,
-) -> Result<Vec<StoredMessage>, StoreError> {
+impl Found {
+    fn of(rows: Vec<Row>) -> Self {
+        let mut found = Self::default();
+        for row in rows {
+            let id = MessageId::from_uuid(row.message_id);
+            match (row.into_message(), id) {
+                (Ok(message), _) => found.messages.push(message),
+                (Err(error), Some(id)) => found.unreadable.push((id, error)),
+                (Err(error), None) => tracing::error!(%error, "a message has an id that no message can have"),
+            }
+        }
+        found
+    }
+}
+
+/// Locks messages. Every change of a message or of its attempts happens under this lock. Their attempts are read afterwards,
+/// with [`crate::store::attempts::load`], by a statement of its own: only that one sees what was committed before.
+///
+/// Nobody waits: a message that somebody else holds is left out, as is one that does not exist; [`existing`] tells which. So
+/// a lock that is held for long stops nothing but the messages that it holds, and two lockers never wait for each other.
+pub async fn lock(connection: &mut PgConnection, ids: &[MessageId]) -> Result<Found, StoreError> {
     let (buckets, uuids) = keys(ids);
-    let rows =
-        match lock {
-            Lock::Wait => select_messages!(
-                "from messages m where (m.bucket, m.message_id) in (select * from unnest($1::smallint[], $2::uuid[])) \
-                 order by m.bucket, m.message_id for no key update of m",
-                &buckets,
-                &uuids
-            )
-            .fetch_all(connection)
-            .await?,
-            Lock::Skip => select_messages!(
-                "from messages m where (m.bucket, m.message_id) in (select * from unnest($1::smallint[], $2::uuid[])) \
-                 order by m.bucket, m.message_id for no key update of m skip locked",
-                &buckets,
-                &uuids
-            )
-            .fetch_all(connection)
-            .await?,
-        };
-    rows.into_iter().map(Row::into_message).collect()
+    let rows = select_messages!(
+        "from messages m where (m.bucket, m.message_id) in (select * from unnest($1::smallint[], $2::uuid[])) \
+         for no key update of m skip locked",
+        &buckets,
+        &uuids
+    )
+    .fetch_all(connection)
+    .await?;
+    Ok(Found::of(rows))
+}
+
+/// Those of the messages that exist.
+pub async fn existing(connection: &mut PgConnection, ids: &[MessageId]) -> Result<Vec<MessageId>, StoreError> {
+    let (buckets, uuids) = keys(ids);
+    let rows = sqlx::query_scalar!(
+        "-- messages.existing
+        select message_id from messages
+         where (bucket, message_id) in (select * from unnest($1::smallint[], $2::uuid[]))",
+        &buckets,
+        &uuids
+    )
+    .fetch_all(connection)
+    .await?;
+    rows.into_iter().map(message_id).collect()
 }
 
 /// Messages with their attempts, as they are now. Unknown ones are left out.
-pub async fn read(pool: &PgPool, ids: &[MessageId]) -> Result<Vec<StoredMessage>, StoreError> {
+pub async fn read(pool: &PgPool, ids: &[MessageId]) -> Result<Found, StoreError> {
     let (buckets, uuids) = keys(ids);
     let rows = select_messages!(
         "from messages m where (m.bucket, m.message_id) in (select * from unnest($1::smallint[], $2::uuid[]))",
@@ -160,7 +177,7 @@ pub async fn read(pool: &PgPool, ids: &[MessageId]) -> Result<Vec<StoredMessage>
     )
     .fetch_all(pool)
     .await?;
-    let mut found = rows.into_iter().map(Row::into_message).collect::<Result<Vec<_>, _>>()?;
+    let mut found = Found::of(rows);
     let mut connection = pool.acquire().await?;
     crate::store::attempts::load(&mut connection, &mut found).await?;
     Ok(found)
@@ -178,9 +195,12 @@ pub async fn find(pool: &PgPool, app: &str, id: MessageId) -> Result<Option<Stor
     .await?;
     let Some(row) = row else { return Ok(None) };
     let mut connection = pool.acquire().await?;
-    let mut found = vec![row.into_message()?];
+    let mut found = Found { messages: vec![row.into_message()?], unreadable: Vec::new() };
     crate::store::attempts::load(&mut connection, &mut found).await?;
-    Ok(found.pop())
+    match found.unreadable.pop() {
+        Some((_, error)) => Err(error),
+        None => Ok(found.messages.pop()),
+    }
 }
 
 /// What a list of messages may be narrowed to.
@@ -224,10 +244,10 @@ pub async fn list(pool: &PgPool, app: &str, filter: &Filter, limit: i64) -> Resu
     )
     .fetch_all(pool)
     .await?;
-    let mut found = rows.into_iter().map(Row::into_message).collect::<Result<Vec<_>, _>>()?;
+    let mut found = Found::of(rows);
     let mut connection = pool.acquire().await?;
     crate::store::attempts::load(&mut connection, &mut found).await?;
-    Ok(found)
+    Ok(found.messages)
 }
 
 /// Stores new messages, each with its first attempt, in one statement. One that is there already stays as it is.
@@ -247,6 +267,7 @@ pub async fn insert(pool: &PgPool, new: &[Arc<StoredMessage>]) -> Result<(), Sto
     let hashes: Vec<&[u8]> = new.iter().map(|m| m.message.code.hash.as_slice()).collect();
     let sealed: Vec<Option<&[u8]>> = new.iter().map(|m| m.message.code.sealed.as_deref()).collect();
     let due: Vec<Option<DateTime<Utc>>> = new.iter().map(|m| m.message.last().due_at).collect();
+    let replace_at: Vec<Option<DateTime<Utc>>> = new.iter().map(|m| m.message.last().replace_at).collect();
     sqlx::query!(
         "-- messages.insert
         with n as (
@@ -254,11 +275,12 @@ pub async fn insert(pool: &PgPool, new: &[Arc<StoredMessage>]) -> Result<(), Sto
                                  $7::text[], $8::text[], $9::text[], $10::jsonb[], $11::jsonb[], $12::jsonb[],
                                  $13::smallint[], $14::bytea[], $15::bytea[], $16::smallint[], $17::smallint[],
                                  $18::timestamptz[], $19::timestamptz[], $20::smallint[], $21::uuid[], $22::smallint[],
-                                 $23::text[], $24::text[], $25::text[], $26::timestamptz[], $27::timestamptz[])
+                                 $23::text[], $24::text[], $25::text[], $26::timestamptz[], $27::timestamptz[],
+                                 $28::text[], $29::timestamptz[])
                        as n (bucket, message_id, app, recipient, country, calling_code_len, purpose, locale, reference,
                              metadata, client, route, code_key_id, code_hash, code_sealed, code_length, max_tries,
                              created_at, expires_at, attempt_no, attempt_id, step, channel, account, reason, planned_at,
-                             due_at)
+                             due_at, timer, replace_at)
         ), new_messages as (
             insert into messages (bucket, message_id, app, recipient, country, calling_code_len, purpose, locale,
                                   reference, metadata, client, route, code_key_id, code_hash, code_sealed, code_length,
@@ -270,9 +292,9 @@ pub async fn insert(pool: &PgPool, new: &[Arc<StoredMessage>]) -> Result<(), Sto
             returning bucket, message_id
         )
         insert into attempts (bucket, message_id, attempt_no, attempt_id, app, step, channel, account, reason,
-                              planned_at, due_at)
+                              planned_at, due_at, timer, replace_at)
         select bucket, message_id, n.attempt_no, n.attempt_id, n.app, n.step, n.channel, n.account, n.reason, n.planned_at,
-               n.due_at
+               n.due_at, n.timer, n.replace_at
           from n join new_messages using (bucket, message_id)",
         &number(|m| m.message.id.bucket().as_i16()),
         &ids,
@@ -300,24 +322,13 @@ pub async fn insert(pool: &PgPool, new: &[Arc<StoredMessage>]) -> Result<(), Sto
         &text(|m| &m.message.last().account) as _,
         &text(|m| m.message.last().reason.as_str()) as _,
         &time(|m| m.message.last().planned_at),
-        &due as _
+        &due as _,
+        &text(|m| m.message.last().timer.as_str()) as _,
+        &replace_at as _
     )
     .execute(pool)
     .await?;
     Ok(())
-}
-
-/// Pending messages whose life is over, oldest first.
-pub async fn ended(pool: &PgPool, now: DateTime<Utc>, limit: i64) -> Result<Vec<MessageId>, StoreError> {
-    let rows = sqlx::query_scalar!(
-        "-- messages.ended
-        select message_id from messages where outcome = 'pending' and expires_at <= $1 order by expires_at limit $2",
-        now,
-        limit
-    )
-    .fetch_all(pool)
-    .await?;
-    rows.into_iter().map(message_id).collect()
 }
 
 /// When the next life ends.

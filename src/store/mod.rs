@@ -3,6 +3,7 @@
 pub mod messages;
 pub mod attempts;
 pub mod transitions;
+pub mod claims;
 pub mod receipts;
 pub mod provider_ids;
 pub mod sends;
@@ -36,6 +37,20 @@ pub enum StoreError {
     /// A row that fits none of our words, or a statement that fits no table.
     #[error("the database holds what it cannot hold: {what}")]
     Corrupt { what: String },
+}
+
+impl StoreError {
+    /// Whether it is the same for every statement just now. Otherwise it may be one row that is to blame: a lock that is held
+    /// (55P03), a deadlock (40), a statement that took too long (57014), a guard, a word that does not fit.
+    pub fn is_away(&self) -> bool {
+        match self {
+            Self::Unavailable(sqlx::Error::Database(e)) => {
+                e.code().is_none_or(|code| code != "55P03" && code != "57014" && !code.starts_with("40"))
+            }
+            Self::Unavailable(_) => true,
+            Self::Refused { .. } | Self::Corrupt { .. } => false,
+        }
+    }
 }
 
 impl From<sqlx::Error> for StoreError {

@@ -100,7 +100,7 @@ pub async fn of_message(pool: &PgPool, message: MessageId) -> Result<Vec<PastRec
                 provider_at: row.provider_at,
                 received_at: row.received_at,
                 error_code: row.error_code,
-                error_class: row.error_class.as_deref().map(|t| word("receipts.error_class", t)).transpose()?,
+                error_class: row.error_class.as_deref().map(ErrorClass::read),
             })
         })
         .collect()
@@ -241,7 +241,7 @@ struct UnmatchedRow {
 
 impl UnmatchedRow {
     fn into_receipt(self) -> Result<ReceivedReceipt, StoreError> {
-        let class = self.error_class.as_deref().map(|t| word("unmatched_receipts.error_class", t)).transpose()?;
+        let class = self.error_class.as_deref().map(ErrorClass::read);
         let number_is_bad = self.number_is_bad;
         let failure = self.error_code.zip(class).map(|(code, class)| Failure { code, class, number_is_bad });
         Ok(ReceivedReceipt {

@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use crate::domain::ids::MessageId;
 use crate::domain::receipt::ErrorClass;
-use crate::store::{StoreError, word};
+use crate::store::StoreError;
 
 /// One request, from the moment it was handed to the network.
 #[derive(Clone, Debug)]
@@ -83,7 +83,7 @@ pub async fn of_message(pool: &PgPool, message: MessageId) -> Result<Vec<PastSen
                 result: row.result,
                 http_status: row.http_status,
                 error_code: row.error_code,
-                error_class: row.error_class.as_deref().map(|t| word("sends.error_class", t)).transpose()?,
+                error_class: row.error_class.as_deref().map(ErrorClass::read),
             })
         })
         .collect()

@@ -134,8 +134,9 @@ impl<'a> AttemptColumns<'a> {
 /// Writes what changed, all of it in one statement: so a failure and the attempt that replaces it are one.
 ///
 /// The messages must be locked by this connection's transaction. Behind that lock stand two guards: a message is
-/// changed only while it has the number of attempts that the decision was made on, and the primary key admits one
-/// attempt of each number.
+/// changed only while it has the number of attempts that the decision was made on, new attempts are stored only when every
+/// message was changed, and the primary key admits one attempt of each number. (A join of new attempts and changed messages
+/// would be a loop within a loop: it has no index.)
 ///
 /// # Errors
 /// [`StoreError::Refused`] when a guard did not hold; nothing was changed then.
@@ -170,14 +171,15 @@ pub async fn write(connection: &mut PgConnection, changes: &[Change<'_>]) -> Res
                              delivery_inferred, settled_at)
         ), changed_messages as (
             update messages o
-               set state = greatest(o.state, m.state::delivery_state), outcome = m.outcome,
+               set state = greatest(o.state, m.state::delivery_state),
+                   outcome = case m.outcome when 'other' then o.outcome else m.outcome end,
                    attempt_count = m.attempts_after, wrong_tries = m.wrong_tries,
                    delivery_inferred = m.delivery_inferred, settled_at = m.settled_at,
                    code_sealed = case when m.outcome = 'pending' then o.code_sealed end
               from m
              where o.bucket = m.bucket and o.message_id = m.message_id and o.attempt_count = m.attempts_before
-               and o.outcome in ('pending', m.outcome)
-            returning o.bucket, o.message_id, o.attempt_count
+               and (o.outcome in ('pending', m.outcome) or m.outcome = 'other')
+            returning 1
         ), a as (
             select * from unnest($10::boolean[], $11::smallint[], $12::uuid[], $13::smallint[], $14::uuid[], $15::text[],
                                  $16::smallint[], $17::text[], $18::text[], $19::text[], $20::text[], $21::text[],
@@ -200,12 +202,14 @@ pub async fn write(connection: &mut PgConnection, changes: &[Change<'_>]) -> Res
                    tries = a.tries, unknowns = a.unknowns, in_flight_at = a.in_flight_at, lease_token = a.lease_token,
                    leased_until = a.leased_until, accepted_at = a.accepted_at,
                    provider_message_id = a.provider_message_id, held = a.held, timer = a.timer,
-                   replace_at = a.replace_at, timer_ended_at = a.timer_ended_at, timer_end = a.timer_end,
-                   not_replaced = a.not_replaced, sent_at = least(o.sent_at, a.sent_at),
-                   delivered_at = least(o.delivered_at, a.delivered_at), read_at = least(o.read_at, a.read_at),
-                   failed_at = least(o.failed_at, a.failed_at), provider_sent_at = a.provider_sent_at,
+                   replace_at = a.replace_at, timer_ended_at = a.timer_ended_at,
+                   timer_end = case a.timer_end when 'other' then o.timer_end else a.timer_end end,
+                   not_replaced = case a.not_replaced when 'other' then o.not_replaced else a.not_replaced end,
+                   sent_at = least(o.sent_at, a.sent_at), delivered_at = least(o.delivered_at, a.delivered_at),
+                   read_at = least(o.read_at, a.read_at), failed_at = least(o.failed_at, a.failed_at), provider_sent_at = a.provider_sent_at,
                    provider_delivered_at = a.provider_delivered_at, provider_read_at = a.provider_read_at,
-                   provider_failed_at = a.provider_failed_at, error_code = a.error_code, error_class = a.error_class,
+                   provider_failed_at = a.provider_failed_at, error_code = a.error_code,
+                   error_class = case a.error_class when 'other' then o.error_class else a.error_class end,
                    wasted = a.wasted, price_micros = a.price_micros, currency = a.currency
               from a
              where not a.is_new and o.bucket = a.bucket and o.message_id = a.message_id and o.attempt_no = a.attempt_no
@@ -224,8 +228,7 @@ pub async fn write(connection: &mut PgConnection, changes: &[Change<'_>]) -> Res
                    a.provider_sent_at, a.provider_delivered_at, a.provider_read_at, a.provider_failed_at, a.error_code,
                    a.error_class, a.wasted, a.price_micros, a.currency
               from a
-              join changed_messages c using (bucket, message_id)
-             where a.is_new and a.attempt_no <= c.attempt_count
+             where a.is_new and (select count(*) from changed_messages) = cardinality($1::smallint[])
             returning 1
         )
         select (select count(*) from changed_messages) as "messages!",

@@ -10,7 +10,7 @@ use crate::domain::ids::MessageId;
 use crate::domain::message::Outcome;
 use crate::services::message_view;
 use crate::services::randomness;
-use crate::services::transitions::{Command, Record};
+use crate::services::transitions::{Command, Done, Record};
 use crate::store::messages;
 use crate::web::api::Api;
 use crate::web::auth::{App, Id};
@@ -91,8 +91,12 @@ pub async fn cancel(App(app): App, Id(id): Id, api: web::Data<Api>) -> Result<Ht
 async fn apply(api: &Api, app: String, id: MessageId, event: Event) -> Result<Effect, Problem> {
     let at = api.clock.now();
     let record = Record::ByApp { app, check_id: randomness::id(at) };
-    let done = api.ledger.apply_one(Command { message: id, event, at, record }).await?;
-    done.effect().ok_or(Problem::NoMessage)
+    match api.ledger.apply_one(Command { message: id, event, at, record }).await? {
+        Done::Effect(effect) => Ok(effect),
+        Done::NotFound => Err(Problem::NoMessage),
+        // Another instance, or this one a little later, may be able to.
+        Done::Locked | Done::Unreadable => Err(Problem::Unavailable),
+    }
 }
 
 async fn show(

@@ -140,7 +140,7 @@ impl From<LedgerError> for Problem {
     fn from(error: LedgerError) -> Self {
         tracing::error!(error = %telemetry::chain(&error), "a request could not be written");
         match error {
-            LedgerError::Busy => Self::Unavailable,
+            LedgerError::Busy | LedgerError::Locked => Self::Unavailable,
             LedgerError::Store(error) => Self::of_store(&error),
         }
     }

@@ -14,7 +14,6 @@ use otpost::services::accept_message::NewMessage;
 use otpost::services::transitions::{Command, Done, Record};
 use otpost::services::{recover, replay};
 use otpost::store::dead_letters::{self, DeadLetter};
-use otpost::store::messages::Lock;
 use serde_json::{Value, json};
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
 use uuid::Uuid;
@@ -496,7 +495,7 @@ async fn in_flight(app: &TestApp, ids: &[MessageId]) -> Vec<Uuid> {
             record: Record::Nothing,
         })
         .collect();
-    let outcomes = app.transitions.run(&leases, Lock::Wait).await.unwrap();
+    let outcomes = app.transitions.run(&leases).await.unwrap();
     assert!(outcomes.done.iter().all(|d| matches!(d, Done::Effect(Effect::Leased))));
     tokens
 }
@@ -569,7 +568,7 @@ async fn a_match_that_was_interrupted_is_taken_up_again() {
         let tokens = in_flight(app, &ids).await;
         assert_eq!(app.callback("cliqtel-wa", &cliqtel_body("n-0", "delivered")).await, 200);
         // Past the ledger: nobody is told that the id landed, as if the process had died here.
-        app.transitions.run(&[accepted(app, ids[0], tokens[0], "n-0")], Lock::Wait).await.unwrap();
+        app.transitions.run(&[accepted(app, ids[0], tokens[0], "n-0")]).await.unwrap();
         assert_eq!(app.message(&ids[0].to_string()).await["state"], "accepted");
         assert_eq!(recover::interrupted_matches(&app.callbacks.apply).await.unwrap(), 1);
         assert_eq!(app.message(&ids[0].to_string()).await["state"], "delivered");

@@ -11,7 +11,6 @@ use otpost::domain::ids::MessageId;
 use otpost::domain::receipt::Status;
 use otpost::services::transitions::Command;
 use otpost::simulator::{Laws, Mode};
-use otpost::store::messages::Lock;
 use serde_json::{Value, json};
 
 use crate::helpers::app::{TestApp, code_keys, told, with_app, with_settings};
@@ -395,5 +394,5 @@ async fn relay(app: &TestApp, other: &App) {
         .unwrap();
     let told = |id: &String| told(META, MessageId::parse(id).unwrap(), Status::Delivered, app.clock.now());
     let commands: Vec<Command> = open.iter().map(told).collect();
-    other.transitions.run(&commands, Lock::Wait).await.unwrap();
+    other.transitions.run(&commands).await.unwrap();
 }

@@ -11,7 +11,6 @@ use otpost::domain::receipt::Status;
 use otpost::services::memory::NumberMemory;
 use otpost::services::recover;
 use otpost::simulator::Mode;
-use otpost::store::messages::Lock;
 use serde_json::json;
 use sha2::{Digest, Sha256};
 
@@ -140,7 +139,7 @@ async fn numbers_are_written_in_the_order_of_their_keys() {
             let told = |id: MessageId| told("meta-main", id, Status::Failed, app.clock.now());
             group.into_iter().map(told).collect::<Vec<_>>()
         });
-        app.transitions.run(&first, Lock::Wait).await.unwrap();
+        app.transitions.run(&first).await.unwrap();
         assert_eq!(rows(app).await, 40);
 
         let mut holder = app.pool.begin().await.unwrap();
@@ -149,7 +148,7 @@ async fn numbers_are_written_in_the_order_of_their_keys() {
             .await
             .unwrap();
         let transitions = app.transitions.clone();
-        let writer = tokio::spawn(async move { transitions.run(&second, Lock::Wait).await.map(|_| ()) });
+        let writer = tokio::spawn(async move { transitions.run(&second).await.map(|_| ()) });
         let waiting = "select count(*) from pg_stat_activity where datname = current_database()
                           and wait_event_type = 'Lock' and query like '-- number_memory.write%'";
         while sqlx::query_scalar::<_, i64>(waiting).fetch_one(&app.pool).await.unwrap() == 0 {

@@ -17,7 +17,7 @@ use otpost::domain::step::step;
 use otpost::services::accept_message::NewMessage;
 use otpost::services::transitions::{Command, Record, Transitions};
 use otpost::services::watch::Watch;
-use otpost::store::messages::{self, Lock};
+use otpost::store::messages;
 use otpost::store::receipts::ReceivedReceipt;
 use sqlx::{AssertSqlSafe, PgPool};
 use uuid::Uuid;
@@ -193,7 +193,7 @@ impl Run<'_> {
                 told.push(format!("{event:?}"));
                 commands.push(Command { message: self.pure.id, event, at: self.now, record });
             }
-            let run = self.app.transitions.run(&commands, Lock::Wait).await;
+            let run = self.app.transitions.run(&commands).await;
             run.unwrap_or_else(|error| panic!("{error:?} after {told:#?} on the way to {:#?}", self.pure));
             let stored = messages::find(&self.app.pool, "shop", self.pure.id).await.unwrap().unwrap();
             assert_eq!(stored.message, self.pure, "after {told:#?}");
@@ -379,7 +379,7 @@ async fn a_group_of_commands_is_one_transaction() {
             };
             let mut commands: Vec<Command> = ids.iter().map(cancel).collect();
             commands.extend(ids.iter().rev().map(cancel));
-            let outcomes = transitions.run(&commands, Lock::Wait).await.unwrap();
+            let outcomes = transitions.run(&commands).await.unwrap();
             assert_eq!(outcomes.done.len(), 60);
             assert_eq!(outcomes.messages.len(), 30);
             assert!(outcomes.messages.values().all(|m| m.message.outcome == Outcome::Cancelled));
