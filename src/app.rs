@@ -21,8 +21,10 @@ use crate::services::account::Accounts;
 use crate::services::app_keys::AppKeys;
 use crate::services::apply_receipts::ApplyReceipts;
 use crate::services::ask::Ask;
+use crate::services::backlog::Backlog;
 use crate::services::choose_route::ChooseRoute;
 use crate::services::dispatch::Dispatch;
+use crate::services::instances::Instances;
 use crate::services::intake::{self, Intake};
 use crate::services::ledger::{GROUP, Ledger};
 use crate::services::memory::NumberMemory;
@@ -42,7 +44,7 @@ use crate::telemetry::Ticks;
 use crate::web::api::Api;
 use crate::web::routes;
 use crate::workers::supervise::supervise;
-use crate::workers::{asker, deadlines, janitor, matcher, pulse, sender};
+use crate::workers::{asker, deadlines, instances as instance_loop, janitor, matcher, pulse, sender};
 
 /// Tasks that commit groups. One commit serves a group, so few are enough; two keep both cores of a small machine busy.
 const LEDGER_WORKERS: usize = 2;
@@ -88,6 +90,8 @@ pub struct App {
     pub dispatch: Arc<Dispatch>,
     pub ask: Arc<Ask>,
     pub take_pulse: Arc<TakePulse>,
+    pub instances: Instances,
+    pub backlog: Backlog,
     pub clock: Clock,
     pub keys: CodeKeys,
     pub accounts: Accounts,
@@ -104,6 +108,7 @@ impl App {
     /// See [`BuildError`].
     pub async fn build(settings: &Settings, means: Means) -> Result<Self, BuildError> {
         let Means { database_url: url, code_keys: keys, clock, migrate } = means;
+        telemetry::start_metrics();
         let api_pool = database::connect(&url, "otpost api", settings.database.connections, Plans::Search).await?;
         let work_pool =
             database::connect(&url, "otpost work", settings.database.ledger_connections, Plans::ByKey).await?;
@@ -130,7 +135,11 @@ impl App {
             under_way: UnderWay::default(),
             remember_for,
         };
-        let take_pulse = TakePulse::new(work_pool.clone(), clock.clone(), pulse.clone(), randomness::token());
+        let instance = randomness::token();
+        let instances = Instances::new(work_pool.clone(), clock.clone(), accounts.clone(), instance);
+        instances.beat().await?;
+        let backlog = Backlog::new(accounts.clone());
+        let take_pulse = TakePulse::new(work_pool.clone(), clock.clone(), pulse.clone(), instance);
         let take_pulse = Arc::new(take_pulse);
         let memory = NumberMemory { pool: api_pool.clone(), clock: clock.clone(), keys: keys.clone(), remember_for };
         let (landed_sender, landed) = mpsc::unbounded_channel();
@@ -159,6 +168,7 @@ impl App {
             client,
             accounts: accounts.clone(),
             policy: reload.policy.clone(),
+            instances: instances.clone(),
             lease: TimeDelta::from_std(settings.sending.lease).unwrap_or(TimeDelta::seconds(20)),
             stopped: tokio::sync::Mutex::new(false),
         });
@@ -170,6 +180,7 @@ impl App {
                 clock: clock.clone(),
                 keys: keys.clone(),
                 choose: ChooseRoute { accounts: accounts.clone(), pulse: pulse.clone(), memory: memory.clone() },
+                backlog: backlog.clone(),
                 policy: reload.policy.clone(),
                 wake_sender,
             },
@@ -191,6 +202,8 @@ impl App {
             dispatch,
             ask,
             take_pulse,
+            instances,
+            backlog,
             clock,
             keys,
             accounts,
@@ -212,15 +225,29 @@ impl App {
         let server = tokio::spawn(server);
         let (api, dispatch, reload) = (self.api.clone(), Arc::clone(&self.dispatch), Arc::clone(&self.reload));
         let take_pulse = Arc::clone(&self.take_pulse);
+        let instances = self.instances.clone();
         let loops = match loops {
             Loops::Run => self.spawn_loops(),
             Loops::ByHand => vec![tokio::spawn(matcher::run(api.callbacks.apply.clone(), self.landed))],
         };
-        Ok(Running { address, api, reload, dispatch, take_pulse, loops, handle, server })
+        Ok(Running { address, api, reload, dispatch, take_pulse, instances, loops, handle, server })
     }
 
     fn spawn_loops(self) -> Vec<JoinHandle<()>> {
-        let Self { api, transitions, dispatch, ask, take_pulse, clock, accounts, ticks, landed, .. } = self;
+        let Self {
+            api,
+            transitions,
+            dispatch,
+            ask,
+            take_pulse,
+            instances,
+            backlog,
+            clock,
+            accounts,
+            ticks,
+            landed,
+            ..
+        } = self;
         let apply = api.callbacks.apply.clone();
         let (t, c, k) = (transitions.clone(), clock.clone(), ticks.clone());
         let mut loops =
@@ -229,6 +256,10 @@ impl App {
         loops.push(supervise("lives", &ticks, move || deadlines::end_loop(t.clone(), c.clone(), k.clone())));
         let (t, c, k) = (transitions.clone(), clock.clone(), ticks.clone());
         loops.push(supervise("clock", &ticks, move || janitor::clock_loop(t.clone(), c.clone(), k.clone())));
+        let (t, c, k) = (transitions.clone(), clock.clone(), ticks.clone());
+        loops.push(supervise("instances", &ticks, move || {
+            instance_loop::run(instances.clone(), backlog.clone(), t.clone(), c.clone(), k.clone())
+        }));
         let (t, c, a, p, k) = (transitions, clock, accounts, apply.clone(), ticks.clone());
         loops.push(supervise("recovery", &ticks, move || {
             janitor::recover_loop(t.clone(), c.clone(), a.clone(), p.clone(), k.clone())
@@ -263,6 +294,7 @@ pub struct Running {
     pub reload: Arc<Reload>,
     dispatch: Arc<Dispatch>,
     take_pulse: Arc<TakePulse>,
+    instances: Instances,
     loops: Vec<JoinHandle<()>>,
     handle: ServerHandle,
     server: JoinHandle<std::io::Result<()>>,
@@ -286,6 +318,9 @@ impl Running {
         }
         if let Err(error) = self.take_pulse.finish().await {
             tracing::warn!(error = %telemetry::chain(&error), "the last counts of the accounts are lost");
+        }
+        if let Err(error) = self.instances.leave().await {
+            tracing::warn!(error = %telemetry::chain(&error), "the other instances notice later that this one is gone");
         }
         self.api.pool.close().await;
         self.dispatch.transitions.pool.close().await;

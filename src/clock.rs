@@ -3,9 +3,13 @@
 //! Instances with wrong system clocks therefore agree, and nothing here reads the system clock. A sample is taken as if
 //! the database had answered at the last possible moment, so this clock is never ahead of the database's: what is due
 //! by it is due there too.
+//!
+//! A jump of the database's clock is not followed until that clock has gone steadily for a minute. Until then this clock
+//! goes on as it did and is *held*: nothing that ends something (a deadline, a life, a lease, what is too old) acts. A jump
+//! that is taken back within the minute, such as a wrong time server makes, therefore changes nothing at all.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use chrono::{DateTime, TimeDelta, Utc};
@@ -13,12 +17,13 @@ use sqlx::PgPool;
 
 use crate::store::StoreError;
 use crate::store::health;
+use crate::telemetry::names;
 
 /// How often the database's time is sampled.
 pub const SAMPLE_EVERY: Duration = Duration::from_secs(3);
-/// A jump by more than this between two samples holds the deadline loop.
+/// A jump by more than this between two samples is not followed at once.
 pub const STEP: TimeDelta = TimeDelta::seconds(5);
-/// How long the deadline loop is held after a jump: as long as it takes to see that the clock is steady again.
+/// How long the database's clock must go steadily after a jump before it is followed.
 pub const HOLD: Duration = Duration::from_secs(60);
 /// Sampling ends its round trip within this, or is not used: a slow answer tells little.
 const SLOWEST_SAMPLE: Duration = Duration::from_millis(500);
@@ -32,12 +37,21 @@ enum Inner {
         origin: Instant,
         /// The database's time at `origin`, in microseconds since 1970.
         at_origin_us: AtomicI64,
-        /// Microseconds after `origin` until which the deadline loop is held.
-        held_until_us: AtomicI64,
+        /// Set while the database's clock is away from this one.
+        jump: Mutex<Option<Jump>>,
         steps: AtomicU64,
     },
     /// A stopped clock that a test moves on; microseconds since 1970.
     Stopped(AtomicI64),
+}
+
+/// A jump that is not followed yet.
+#[derive(Clone, Copy)]
+struct Jump {
+    /// What `at_origin_us` would be.
+    at_origin_us: i64,
+    /// Microseconds after `origin` at which it was first seen.
+    since_us: i64,
 }
 
 impl Clock {
@@ -52,7 +66,7 @@ impl Clock {
         Ok(Self(Arc::new(Inner::Live {
             origin,
             at_origin_us: AtomicI64::new(at_origin_us),
-            held_until_us: AtomicI64::new(0),
+            jump: Mutex::new(None),
             steps: AtomicU64::new(0),
         })))
     }
@@ -95,10 +109,10 @@ impl Clock {
         matches!(&*self.0, Inner::Stopped(_))
     }
 
-    /// Whether deadlines must not fire, because the database's clock jumped.
+    /// Whether nothing may end, because the database's clock jumped.
     pub fn is_held(&self) -> bool {
         match &*self.0 {
-            Inner::Live { origin, held_until_us, .. } => elapsed_us(*origin) < held_until_us.load(Ordering::Acquire),
+            Inner::Live { jump, .. } => jump.lock().unwrap_or_else(PoisonError::into_inner).is_some(),
             Inner::Stopped(_) => false,
         }
     }
@@ -126,19 +140,43 @@ impl Clock {
 
     /// `database`: its time, just received.
     fn follow(&self, database: DateTime<Utc>) {
-        let Inner::Live { origin, at_origin_us, held_until_us, steps } = &*self.0 else { return };
-        let elapsed = elapsed_us(*origin);
+        let Inner::Live { origin, .. } = &*self.0 else { return };
+        self.follow_at(database, elapsed_us(*origin));
+    }
+
+    /// `elapsed`: microseconds after `origin` at which the time was received.
+    fn follow_at(&self, database: DateTime<Utc>, elapsed: i64) {
+        let Inner::Live { at_origin_us, jump, steps, .. } = &*self.0 else { return };
         let sampled = database.timestamp_micros() - elapsed;
-        let before = at_origin_us.swap(sampled, Ordering::AcqRel);
-        if TimeDelta::microseconds((sampled - before).abs()) > STEP {
-            let hold = i64::try_from(HOLD.as_micros()).unwrap_or(i64::MAX);
-            held_until_us.store(elapsed + hold, Ordering::Release);
-            steps.fetch_add(1, Ordering::Relaxed);
-            tracing::error!(
-                step_ms = (sampled - before) / 1000,
-                "the database's clock jumped; deadlines are held for {} s",
-                HOLD.as_secs()
-            );
+        let is_far = |from: i64| TimeDelta::microseconds((sampled - from).abs()) > STEP;
+        let mut jump = jump.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = at_origin_us.load(Ordering::Acquire);
+        if !is_far(now) {
+            at_origin_us.store(sampled, Ordering::Release);
+            if jump.take().is_some() {
+                tracing::warn!("the database's clock came back; nothing was ended meanwhile");
+            }
+            return;
+        }
+        let hold = i64::try_from(HOLD.as_micros()).unwrap_or(i64::MAX);
+        match *jump {
+            Some(Jump { at_origin_us: target, since_us }) if !is_far(target) => {
+                if elapsed - since_us >= hold {
+                    at_origin_us.store(sampled, Ordering::Release);
+                    *jump = None;
+                    tracing::warn!(step_ms = (sampled - now) / 1000, "the database's clock is steady; it is followed");
+                }
+            }
+            _ => {
+                *jump = Some(Jump { at_origin_us: sampled, since_us: elapsed });
+                steps.fetch_add(1, Ordering::Relaxed);
+                metrics::counter!(names::CLOCK_STEPS).increment(1);
+                tracing::error!(
+                    step_ms = (sampled - now) / 1000,
+                    "the database's clock jumped; deadlines and lives are held until it is steady for {} s",
+                    HOLD.as_secs()
+                );
+            }
         }
     }
 }
@@ -155,21 +193,62 @@ mod tests {
         Clock(Arc::new(Inner::Live {
             origin: Instant::now(),
             at_origin_us: AtomicI64::new(at.timestamp_micros()),
-            held_until_us: AtomicI64::new(0),
+            jump: Mutex::new(None),
             steps: AtomicU64::new(0),
         }))
     }
 
-    #[test]
-    fn a_jump_of_the_database_holds_deadlines_and_a_drift_does_not() {
-        let start = DateTime::from_timestamp(1_789_034_400, 0).unwrap();
+    const START: i64 = 1_789_034_400;
+
+    /// A clock that was told the database's time, in seconds after its start: (real, database).
+    fn told(samples: &[(i64, i64)]) -> Clock {
+        let start = DateTime::from_timestamp(START, 0).unwrap();
         let clock = live(start);
-        clock.follow(start + TimeDelta::seconds(2));
-        assert!((clock.now() - start - TimeDelta::seconds(2)).abs() < TimeDelta::milliseconds(200));
-        assert_eq!((clock.is_held(), clock.steps()), (false, 0));
-        clock.follow(start + TimeDelta::minutes(10));
-        assert_eq!((clock.is_held(), clock.steps()), (true, 1));
-        assert!(clock.now() > start + TimeDelta::minutes(9));
+        for (real, database) in samples {
+            clock.follow_at(start + TimeDelta::seconds(*database), real * 1_000_000);
+        }
+        clock
+    }
+
+    /// How far it is from the monotonic clock now, in seconds.
+    fn offset_s(clock: &Clock) -> i64 {
+        let Inner::Live { at_origin_us, .. } = &*clock.0 else { panic!() };
+        at_origin_us.load(Ordering::Acquire) / 1_000_000 - START
+    }
+
+    #[test]
+    fn a_jump_that_is_taken_back_changes_nothing() {
+        for step in [600, -600, 6, -6] {
+            let mut samples = vec![(3, 3), (6, 6 + step), (9, 9 + step), (18, 18 + step)];
+            let clock = told(&samples);
+            assert_eq!((clock.is_held(), clock.steps(), offset_s(&clock)), (true, 1, 0), "{step}");
+            samples.push((21, 21));
+            let clock = told(&samples);
+            assert_eq!((clock.is_held(), clock.steps(), offset_s(&clock)), (false, 1, 0), "{step}");
+        }
+    }
+
+    #[test]
+    fn a_jump_that_stays_is_followed_after_a_steady_minute() {
+        for step in [600, -600] {
+            let steady = |until: i64| told(&(0..=until).step_by(3).map(|t| (t, t + step)).collect::<Vec<_>>());
+            assert_eq!((steady(57).is_held(), offset_s(&steady(57))), (true, 0));
+            assert_eq!((steady(60).is_held(), offset_s(&steady(60)), steady(60).steps()), (false, step, 1));
+        }
+    }
+
+    #[test]
+    fn a_clock_that_goes_on_jumping_is_not_followed() {
+        let samples: Vec<(i64, i64)> = (0..60).map(|n| (n * 3, n * 3 + n * 100)).collect();
+        let clock = told(&samples[..]);
+        assert_eq!((clock.is_held(), offset_s(&clock)), (true, 0));
+        assert_eq!(clock.steps(), 59, "each jump counts");
+    }
+
+    #[test]
+    fn a_drift_is_followed_at_once() {
+        let clock = told(&[(3, 5), (6, 10)]);
+        assert_eq!((clock.is_held(), clock.steps(), offset_s(&clock)), (false, 0, 4));
     }
 
     #[test]

@@ -1,12 +1,15 @@
 //! What the program tells its operator.
 
+pub mod names;
+
 use std::collections::BTreeMap;
 use std::error::Error;
 use std::fs::File;
 use std::io::IsTerminal;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, LazyLock, Mutex};
 use std::time::{Duration, Instant};
 
+use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::util::SubscriberInitExt;
 
@@ -71,4 +74,21 @@ impl Ticks {
     fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<&'static str, Instant>> {
         self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
+}
+
+/// The recorder of this process. Set up by the first who asks for it.
+static METRICS: LazyLock<Option<PrometheusHandle>> = LazyLock::new(|| {
+    let handle = PrometheusBuilder::new().install_recorder().ok()?;
+    names::describe();
+    Some(handle)
+});
+
+/// Starts to count. Counts of before are lost. Harmless when repeated.
+pub fn start_metrics() {
+    LazyLock::force(&METRICS);
+}
+
+/// The metrics as Prometheus reads them.
+pub fn metrics_text() -> String {
+    METRICS.as_ref().map(PrometheusHandle::render).unwrap_or_default()
 }

@@ -23,3 +23,4 @@ pub mod asking;
 pub mod event;
 pub mod step;
 pub mod routing;
+pub mod queueing;

@@ -16,6 +16,7 @@ use crate::domain::message::{Message, Outcome};
 use crate::domain::phone::Phone;
 use crate::domain::route::{Platform, Route, RouteError};
 use crate::domain::routing::Unreachable;
+use crate::services::backlog::Backlog;
 use crate::services::choose_route::{ChooseRoute, Whom};
 use crate::services::intake::Intake;
 use crate::services::ledger::LedgerError;
@@ -27,6 +28,7 @@ use crate::services::transitions::WakeSender;
 use crate::store::StoreError;
 use crate::store::idempotency_keys::{self, Claim, NewClaim};
 use crate::store::messages::{self, Labels, StoredMessage};
+use crate::telemetry::names;
 
 /// Longest and shortest life that an app may ask for, in seconds (NIST SP 800-63B-4: at most ten minutes).
 pub const VALID_FOR_S: std::ops::RangeInclusive<i32> = 105..=600;
@@ -38,6 +40,7 @@ pub struct AcceptMessage {
     pub clock: Clock,
     pub keys: CodeKeys,
     pub choose: ChooseRoute,
+    pub backlog: Backlog,
     pub policy: Swap<Policy>,
     pub wake_sender: WakeSender,
 }
@@ -72,6 +75,9 @@ pub enum AcceptError {
     Field { field: &'static str, reason: String },
     #[error("the idempotency key was used with another body")]
     OtherBody,
+    /// More waits at the accounts of the route than can be sent in time.
+    #[error("more messages wait than can be sent in time")]
+    Overload { retry_after_s: u64 },
     #[error("cannot store the message")]
     Store(#[from] StoreError),
     #[error("cannot store the message")]
@@ -96,6 +102,14 @@ impl AcceptMessage {
         repeatable: Option<IdempotencyKey<'_>>,
     ) -> Result<Accepted, AcceptError> {
         let mut stored = self.plan(app, new).await?;
+        let valid_for_s = (stored.message.expires_at - stored.message.created_at).num_seconds();
+        let overload = self.backlog.overload(&stored.message.route, i32::try_from(valid_for_s).unwrap_or(i32::MAX));
+        if let Some(retry_after_s) = overload
+            && !self.is_repeat(app, repeatable.as_ref()).await?
+        {
+            metrics::counter!(names::RATE_LIMITED, "limit" => "backlog").increment(1);
+            return Err(AcceptError::Overload { retry_after_s });
+        }
         let mut answer = message_view::view(&stored);
         let mut repeated = false;
         if let Some(IdempotencyKey { key, body }) = repeatable {
@@ -118,9 +132,19 @@ impl AcceptMessage {
             }
         }
         let id = stored.message.id;
+        let account = stored.message.last().account.clone();
         self.intake.messages.write(Arc::new(stored)).await?;
+        self.backlog.note(&account);
         self.wake_sender.notify_one();
         Ok(Accepted { id, answer, repeated })
+    }
+
+    /// Whether an earlier request had the key: its answer is given again, however much waits.
+    async fn is_repeat(&self, app: &str, repeatable: Option<&IdempotencyKey<'_>>) -> Result<bool, StoreError> {
+        match repeatable {
+            Some(IdempotencyKey { key, .. }) => Ok(idempotency_keys::find(&self.pool, app, key).await?.is_some()),
+            None => Ok(false),
+        }
     }
 
     /// What the key stands for already; `None` when it stands for this message from now on.

@@ -88,6 +88,17 @@ impl Account {
     }
 }
 
+impl Account {
+    /// How many more requests this instance may have under way, where `instances` share the account. At least one may be,
+    /// or an instance would stand still.
+    pub fn room(&self, instances: u32) -> usize {
+        let free = self.permits.available_permits();
+        let under_way = (self.concurrency as usize).saturating_sub(free);
+        let share = (self.concurrency / instances.max(1)).max(1) as usize;
+        share.saturating_sub(under_way).min(free)
+    }
+}
+
 /// All accounts by name, replaceable while they are in use. Cheap to clone; all clones are one.
 ///
 /// An account never goes while the process lives: one that is no longer in the settings is given no new messages, since

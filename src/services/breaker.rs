@@ -19,11 +19,15 @@ enum State {
     Open {
         until: DateTime<Utc>,
     },
-    /// One send is under way; given up on at `until`, when its result was lost.
+    /// One send is under way; given up on at `until`, when its result was lost. The others wait for it until `awaited`.
     HalfOpen {
+        awaited: DateTime<Utc>,
         until: DateTime<Utc>,
     },
 }
+
+/// How long the others wait for the send that tries, before they move on or come again.
+const PROBE: TimeDelta = TimeDelta::seconds(2);
 
 /// Whether a send may go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,11 +49,11 @@ impl Breaker {
         let mut state = self.lock();
         match *state {
             State::Closed { .. } => Permission::Go,
-            State::Open { until } | State::HalfOpen { until } if now < until => {
-                Permission::Open { closed_in: (until - now).max(TimeDelta::seconds(1)) }
-            }
+            State::Open { until } if now < until => Permission::Open { closed_in: until - now },
+            // What the one that tries finds out holds for the others, and they must not be late for it.
+            State::HalfOpen { until, .. } if now < until => Permission::Open { closed_in: PROBE.min(until - now) },
             State::Open { .. } | State::HalfOpen { .. } => {
-                *state = State::HalfOpen { until: now + self.open_for };
+                *state = State::HalfOpen { awaited: now + PROBE, until: now + self.open_for };
                 Permission::Go
             }
         }
@@ -78,7 +82,12 @@ impl Breaker {
     }
 
     pub fn is_open(&self, now: DateTime<Utc>) -> bool {
-        matches!(*self.lock(), State::Open { until } | State::HalfOpen { until } if now < until)
+        matches!(*self.lock(), State::Open { until } | State::HalfOpen { until, .. } if now < until)
+    }
+
+    /// Whether a send tries the account just now, so that the others had better wait for a moment.
+    pub fn is_probing(&self, now: DateTime<Utc>) -> bool {
+        matches!(*self.lock(), State::HalfOpen { awaited, .. } if now < awaited)
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, State> {
@@ -104,11 +113,12 @@ mod tests {
         assert!(breaker.is_open(at(3)));
 
         assert_eq!(breaker.ask(at(31)), Permission::Go);
-        assert_ne!(breaker.ask(at(31)), Permission::Go, "one at a time");
+        assert_eq!(breaker.ask(at(31)), Permission::Open { closed_in: PROBE }, "one at a time");
+        assert!(breaker.is_probing(at(32)) && !breaker.is_probing(at(33)), "and the others wait for it, not for long");
         assert!(breaker.tell(false, at(32)));
         assert_eq!(breaker.ask(at(62)), Permission::Go);
         breaker.tell(true, at(63));
         assert_eq!(breaker.ask(at(63)), Permission::Go);
-        assert!(!breaker.is_open(at(63)));
+        assert!(!breaker.is_open(at(63)) && !breaker.is_probing(at(63)));
     }
 }

@@ -17,6 +17,7 @@ use crate::providers::client::{Client, Sent};
 use crate::providers::{Abilities, Outbound, Reply, Retry, SendOutcome};
 use crate::services::account::{Account, Accounts};
 use crate::services::breaker::Permission;
+use crate::services::instances::Instances;
 use crate::services::ledger::Ledger;
 use crate::services::policy::Policy;
 use crate::services::quarantine::Loop;
@@ -44,6 +45,7 @@ pub struct Dispatch {
     pub accounts: Accounts,
     /// For the texts of SMS.
     pub policy: Swap<Policy>,
+    pub instances: Instances,
     /// Longer than the client's timeout: a lease that runs out means that its holder is gone.
     pub lease: TimeDelta,
     /// Held while leasing; `true` when nothing is to be leased any more.
@@ -152,8 +154,12 @@ impl Dispatch {
 
     /// Accounts with room, each with what it may send now.
     fn capacities(&self) -> Vec<Capacity> {
+        let (live, now) = (self.instances.live(), self.clock.now());
         let room = |account: &Arc<Account>| {
-            let free = i64::try_from(account.permits.available_permits()).unwrap_or(i64::MAX).min(ROUND);
+            if account.breaker.is_probing(now) {
+                return None;
+            }
+            let free = i64::try_from(account.room(live)).unwrap_or(i64::MAX).min(ROUND);
             let sends = account.limiter.take(free);
             let first_app = usize::from(randomness::word() as u16);
             (sends > 0).then(|| Capacity { account: account.name.clone(), sends, first_app })
@@ -174,7 +180,9 @@ impl Dispatch {
     pub fn readiness(&self) -> (Vec<String>, Duration) {
         let mut ready = Vec::new();
         let mut wait = Duration::MAX;
-        for account in self.accounts.all().iter().filter(|a| a.permits.available_permits() > 0) {
+        let (live, now) = (self.instances.live(), self.clock.now());
+        let can_take = |a: &&Arc<Account>| a.room(live) > 0 && !a.breaker.is_probing(now);
+        for account in self.accounts.all().iter().filter(can_take) {
             match account.limiter.next_in() {
                 Duration::ZERO => ready.push(account.name.clone()),
                 next => wait = wait.min(next),

@@ -252,7 +252,8 @@ async fn run_all(
     landed: &mpsc::UnboundedSender<Vec<ProviderId>>,
 ) -> Vec<Result<Done, LedgerError>> {
     let mut results = Vec::with_capacity(commands.len());
-    let mut ranges = vec![0..commands.len()];
+    let whole = 0..commands.len();
+    let mut ranges = vec![whole];
     while let Some(range) = ranges.pop() {
         let size = range.len();
         match run(transitions, Arc::clone(commands), range.clone()).await {

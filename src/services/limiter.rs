@@ -1,41 +1,81 @@
-//! A token bucket: at most so many sends a second, a second's worth of them at once.
+//! A token bucket: at most so many sends a second, a second's worth of them at once. Instances share the rate evenly: each
+//! takes what it sends from the same queue, so an even share leaves nothing unused.
 
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 pub struct Limiter {
+    /// Of all instances together.
     per_second: f64,
-    state: Mutex<(f64, Instant)>,
+    state: Mutex<State>,
+}
+
+struct State {
+    tokens: f64,
+    since: Instant,
+    /// Of this instance.
+    per_second: f64,
+}
+
+impl State {
+    fn most(&self) -> f64 {
+        self.per_second.max(1.0)
+    }
 }
 
 impl Limiter {
+    /// `per_second`: of all instances together.
     pub fn new(per_second: f64) -> Self {
-        Self { per_second, state: Mutex::new((per_second.max(1.0), Instant::now())) }
+        let state = State { tokens: per_second.max(1.0), since: Instant::now(), per_second };
+        Self { per_second, state: Mutex::new(state) }
+    }
+
+    /// Takes one share of the rate where `instances` have one each.
+    pub fn share(&self, instances: u32) {
+        let mut state = self.lock();
+        state.refill();
+        state.per_second = self.per_second / f64::from(instances.max(1));
+        state.tokens = state.tokens.min(state.most());
+    }
+
+    /// Sends a second, of all instances together.
+    pub fn per_second(&self) -> f64 {
+        self.per_second
     }
 
     /// How many sends may go now, at most `wanted`. They count as gone.
     pub fn take(&self, wanted: i64) -> i64 {
-        let mut state = self.state.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        let (tokens, since) = *state;
-        let now = Instant::now();
-        let refilled = tokens + now.duration_since(since).as_secs_f64() * self.per_second;
-        let tokens = refilled.min(self.per_second.max(1.0));
-        let taken = wanted.min(tokens as i64).max(0);
-        *state = (tokens - taken as f64, now);
+        let mut state = self.lock();
+        state.refill();
+        let taken = wanted.min(state.tokens as i64).max(0);
+        state.tokens -= taken as f64;
         taken
     }
 
     /// Gives back what was taken and not used.
     pub fn give_back(&self, unused: i64) {
-        let mut state = self.state.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        state.0 = (state.0 + unused as f64).min(self.per_second.max(1.0));
+        let mut state = self.lock();
+        state.tokens = (state.tokens + unused as f64).min(state.most());
     }
 
     /// How long until one more may go.
     pub fn next_in(&self) -> Duration {
-        let state = self.state.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        let missing = (1.0 - state.0) / self.per_second - state.1.elapsed().as_secs_f64();
+        let state = self.lock();
+        let missing = (1.0 - state.tokens) / state.per_second - state.since.elapsed().as_secs_f64();
         Duration::from_secs_f64(missing.clamp(0.0, 60.0))
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn refill(&mut self) {
+        let now = Instant::now();
+        let more = now.duration_since(self.since).as_secs_f64() * self.per_second;
+        self.tokens = (self.tokens + more).min(self.most());
+        self.since = now;
     }
 }
 
@@ -51,6 +91,15 @@ mod tests {
         limiter.give_back(4);
         assert_eq!(limiter.take(100), 4);
         assert!(limiter.next_in() > Duration::from_millis(50));
+    }
+
+    #[test]
+    fn instances_share_the_rate() {
+        let limiter = Limiter::new(12.0);
+        limiter.share(3);
+        assert_eq!((limiter.take(100), limiter.per_second()), (4, 12.0));
+        limiter.share(1);
+        assert!(limiter.next_in() <= Duration::from_millis(84));
     }
 
     #[test]

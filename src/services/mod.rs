@@ -5,6 +5,8 @@ pub mod swap;
 pub mod breaker;
 pub mod limiter;
 pub mod account;
+pub mod instances;
+pub mod backlog;
 pub mod watch;
 pub mod pulse;
 pub mod take_pulse;

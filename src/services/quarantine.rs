@@ -10,6 +10,7 @@ use uuid::Uuid;
 use crate::domain::ids::MessageId;
 use crate::store::StoreError;
 use crate::store::claims::Claimed;
+use crate::telemetry::names;
 
 /// How long a bad row is left alone: long enough to cost nothing, short enough for an instance that can read it, or for an
 /// operator who mends it.
@@ -64,6 +65,7 @@ impl Quarantine {
         let is_new = state.apart.insert(message.uuid(), Instant::now() + apart_for).is_none();
         drop(state);
         if is_new {
+            metrics::counter!(names::ROWS_LEFT_ALONE).increment(1);
             tracing::error!(
                 message.id = %message,
                 error = %crate::telemetry::chain(error),

@@ -1,5 +1,7 @@
 //! Finds what a process left behind when it died.
 
+use std::time::{Duration, Instant};
+
 use chrono::TimeDelta;
 
 use crate::clock::Clock;
@@ -21,6 +23,39 @@ const IDEMPOTENCY_KEY_LIFE: TimeDelta = TimeDelta::hours(24);
 const QUESTION_LIFE: TimeDelta = TimeDelta::minutes(15);
 /// How long a receipt of an unknown id is kept; providers repeat callbacks for up to 7 days.
 const UNMATCHED_LIFE: TimeDelta = TimeDelta::days(14);
+
+/// How long after an outage of the database the answers of other instances may still be on their way: each tries to write
+/// its own at least once a second.
+const ANSWERS_TAKE: Duration = Duration::from_secs(5);
+
+/// Waits after an outage of the database, and after a start, before a lease that ran out means that its holder is gone.
+#[derive(Default)]
+pub struct Patience {
+    /// When the database answered last.
+    answered: Option<Instant>,
+    /// Since when it has answered without a gap.
+    steady_since: Option<Instant>,
+}
+
+impl Patience {
+    /// Tells whether the database answered just now.
+    pub fn note(&mut self, answered: bool, now: Instant) {
+        let has_gap = self.answered.is_none_or(|last| now.duration_since(last) > ANSWERS_TAKE);
+        if !answered {
+            self.steady_since = None;
+        } else if has_gap || self.steady_since.is_none() {
+            self.steady_since = Some(now);
+        }
+        if answered {
+            self.answered = Some(now);
+        }
+    }
+
+    /// Whether a lease that ran out is to be believed.
+    pub fn is_over(&self, now: Instant) -> bool {
+        self.steady_since.is_some_and(|since| now.duration_since(since) >= ANSWERS_TAKE)
+    }
+}
 
 /// Sends whose process is gone become `unknown`. Returns how many there were. Nothing while the clock is held.
 ///
@@ -68,9 +103,37 @@ pub async fn interrupted_matches(apply: &ApplyReceipts) -> Result<usize, LedgerE
 /// # Errors
 /// When the database is away.
 pub async fn forget(transitions: &Transitions, clock: &Clock) -> Result<u64, StoreError> {
+    if clock.is_held() {
+        return Ok(0);
+    }
     let now = clock.now();
     let keys = idempotency_keys::forget(&transitions.pool, now - IDEMPOTENCY_KEY_LIFE, ROUND).await?;
     let unmatched = receipts::forget_unmatched(&transitions.pool, now - UNMATCHED_LIFE, ROUND).await?;
     let asked = questions::forget(&transitions.pool, now - QUESTION_LIFE, ROUND).await?;
     Ok(keys + unmatched + asked + number_memory::forget(&transitions.pool, now, ROUND).await?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn after_an_outage_the_answers_get_their_time() {
+        let start = Instant::now();
+        let at = |s: u64| start + Duration::from_secs(s);
+        let mut patience = Patience::default();
+        for s in 0..6 {
+            patience.note(true, at(s));
+            assert_eq!(patience.is_over(at(s)), s >= 5, "after a start, at {s}");
+        }
+        patience.note(false, at(6));
+        assert!(!patience.is_over(at(6)));
+        for s in 40..46 {
+            patience.note(true, at(s));
+            assert_eq!(patience.is_over(at(s)), s >= 45, "after an outage, at {s}");
+        }
+        // A call that hung without an error is an outage too.
+        patience.note(true, at(80));
+        assert!(!patience.is_over(at(80)));
+    }
 }

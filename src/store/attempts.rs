@@ -190,6 +190,30 @@ pub async fn next_due(pool: &PgPool, accounts: &[String]) -> Result<Option<DateT
     .await?)
 }
 
+/// How many attempts of each account are due, up to so many.
+pub async fn waiting(
+    pool: &PgPool,
+    accounts: &[(String, i64)],
+    now: DateTime<Utc>,
+) -> Result<HashMap<String, i64>, StoreError> {
+    let names: Vec<&str> = accounts.iter().map(|(account, _)| account.as_str()).collect();
+    let most: Vec<i64> = accounts.iter().map(|(_, most)| *most).collect();
+    let rows = sqlx::query!(
+        r#"-- attempts.waiting
+        select q.account as "account!",
+               (select count(*) from (select from attempts a
+                                       where a.account = q.account and a.due_at is not null and a.due_at <= $3
+                                       limit q.most) w) as "waiting!"
+          from unnest($1::text[], $2::bigint[]) as q (account, most)"#,
+        &names as _,
+        &most,
+        now
+    )
+    .fetch_all(pool)
+    .await?;
+    Ok(rows.into_iter().map(|row| (row.account, row.waiting)).collect())
+}
+
 /// The nearest replacement deadline.
 pub async fn next_deadline(pool: &PgPool) -> Result<Option<DateTime<Utc>>, StoreError> {
     Ok(sqlx::query_scalar!("-- attempts.next_deadline\nselect min(replace_at) from attempts where timer = 'armed'")

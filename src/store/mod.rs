@@ -16,6 +16,7 @@ pub mod dead_letters;
 pub mod account_pulse;
 pub mod account_events;
 pub mod number_memory;
+pub mod instances;
 pub mod health;
 pub mod database;
 

@@ -37,6 +37,7 @@ pub fn configure(config: &mut web::ServiceConfig) {
         )
         .service(web::resource("/healthz").get(health::healthz))
         .service(web::resource("/readyz").get(health::readyz))
+        .service(web::resource("/metrics").get(health::metrics))
         .default_service(web::to(no_route));
 }
 

@@ -32,16 +32,21 @@ pub async fn recover_loop(
     ticks: Ticks,
 ) {
     let mut orphans = Orphans::default();
+    let mut patience = recover::Patience::default();
     let mut forgot = Instant::now();
     loop {
         ticks.tick("recovery");
-        match recover::abandoned_sends(&transitions, &clock, &accounts).await {
-            Ok(0) => {}
-            Ok(found) => tracing::warn!(found, "sends of a process that is gone; whether they left is unknown"),
-            Err(error) => tracing::warn!(error = %telemetry::chain(&error), "cannot look for abandoned sends"),
-        }
-        if let Err(error) = orphans.run_once(&transitions, &clock, &accounts).await {
+        let looked = orphans.run_once(&transitions, &clock, &accounts).await;
+        patience.note(looked.is_ok(), Instant::now());
+        if let Err(error) = looked {
             tracing::warn!(error = %telemetry::chain(&error), "cannot look for attempts of accounts that are gone");
+        }
+        if patience.is_over(Instant::now()) {
+            match recover::abandoned_sends(&transitions, &clock, &accounts).await {
+                Ok(0) => {}
+                Ok(found) => tracing::warn!(found, "sends of a process that is gone; whether they left is unknown"),
+                Err(error) => tracing::warn!(error = %telemetry::chain(&error), "cannot look for abandoned sends"),
+            }
         }
         match recover::interrupted_matches(&apply).await {
             Ok(0) => {}

@@ -8,6 +8,7 @@ pub mod asker;
 pub mod janitor;
 pub mod matcher;
 pub mod pulse;
+pub mod instances;
 
 use std::time::Duration;
 

@@ -238,6 +238,7 @@ impl Beside {
             client: client.clone(),
             accounts: accounts.clone(),
             policy: app.reload.policy.clone(),
+            instances: app.dispatch.instances.clone(),
             lease: app.dispatch.lease,
             stopped: tokio::sync::Mutex::new(false),
         });

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 const ARROWS: [(&str, &[&str]); 11] = [
     ("domain", &[]),
     ("postgres", &[]),
-    ("clock", &["domain", "store"]),
+    ("clock", &["domain", "store", "telemetry"]),
     ("telemetry", &[]),
     ("config", &["domain", "providers"]),
     ("store", &["domain"]),

@@ -1,0 +1,73 @@
+//! How much waits at each account, so that no more is accepted than can be sent in time.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use chrono::{DateTime, Utc};
+use sqlx::PgPool;
+
+use crate::domain::queueing::{Queue, overload};
+use crate::domain::route::Route;
+use crate::services::account::Accounts;
+use crate::store::StoreError;
+use crate::store::attempts;
+use crate::telemetry::names;
+
+/// What can be sent within the longest life of a message, 600 s, is counted; more need not be known.
+const COUNTED_S: f64 = 600.0;
+/// Most rows counted for one account.
+const MOST: i64 = 100_000;
+
+/// Cheap to clone; all clones are one.
+#[derive(Clone)]
+pub struct Backlog {
+    accounts: Accounts,
+    /// Attempts that are due, as counted last, and those accepted here since.
+    waiting: Arc<Mutex<HashMap<String, i64>>>,
+}
+
+impl Backlog {
+    pub fn new(accounts: Accounts) -> Self {
+        Self { accounts, waiting: Arc::default() }
+    }
+
+    /// Counts what waits, of all instances.
+    ///
+    /// # Errors
+    /// When the database is away; then what was counted last holds.
+    pub async fn count(&self, pool: &PgPool, now: DateTime<Utc>) -> Result<(), StoreError> {
+        let most = |per_second: f64| ((per_second * COUNTED_S) as i64 + 1).min(MOST);
+        let all: Vec<(String, i64)> =
+            self.accounts.all().iter().map(|a| (a.name.clone(), most(a.limiter.per_second()))).collect();
+        let counted = attempts::waiting(pool, &all, now).await?;
+        for (account, waiting) in &counted {
+            metrics::gauge!(names::SENDS_WAITING, "account" => account.clone()).set(*waiting as f64);
+        }
+        *self.lock() = counted;
+        Ok(())
+    }
+
+    /// One more waits at this account, until the next count.
+    pub fn note(&self, account: &str) {
+        let mut waiting = self.lock();
+        match waiting.get_mut(account) {
+            Some(count) => *count += 1,
+            None => drop(waiting.insert(account.to_owned(), 1)),
+        }
+    }
+
+    /// After how many seconds a message with this route is worth trying again; `None` when it can be sent in time now.
+    pub fn overload(&self, route: &Route, valid_for_s: i32) -> Option<u64> {
+        let waiting = self.lock();
+        let queue = |account: &str| {
+            let per_second = self.accounts.get(account).map_or(f64::INFINITY, |a| a.limiter.per_second());
+            Queue { waiting: waiting.get(account).copied().unwrap_or(0), per_second }
+        };
+        let steps: Vec<Queue> = route.steps().iter().map(|step| queue(&step.account)).collect();
+        overload(&steps, route.replace_after_s, valid_for_s)
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<String, i64>> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,42 @@
+//! Table `instances`: which processes live.
+
+use chrono::{DateTime, TimeDelta, Utc};
+use sqlx::PgPool;
+use uuid::Uuid;
+
+use crate::store::StoreError;
+
+/// How long the row of a dead instance is kept.
+const KEEP: TimeDelta = TimeDelta::minutes(10);
+
+/// Notes that `instance` lives now, and returns how many do: itself, and those seen after `alive_since`.
+pub async fn beat(
+    pool: &PgPool,
+    instance: Uuid,
+    now: DateTime<Utc>,
+    alive_since: DateTime<Utc>,
+) -> Result<u32, StoreError> {
+    let others = sqlx::query_scalar!(
+        r#"-- instances.beat
+        with me as (
+            insert into instances (instance, seen_at) values ($1, $2)
+            on conflict (instance) do update set seen_at = excluded.seen_at
+        ), gone as (
+            delete from instances where seen_at < $4 and instance <> $1
+        )
+        select count(*) as "others!" from instances where instance <> $1 and seen_at > $3"#,
+        instance,
+        now,
+        alive_since,
+        now - KEEP
+    )
+    .fetch_one(pool)
+    .await?;
+    Ok(1 + u32::try_from(others).unwrap_or(u32::MAX - 1))
+}
+
+/// Notes that `instance` stops.
+pub async fn leave(pool: &PgPool, instance: Uuid) -> Result<(), StoreError> {
+    sqlx::query!("-- instances.leave\ndelete from instances where instance = $1", instance).execute(pool).await?;
+    Ok(())
+}

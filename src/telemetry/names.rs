@@ -1,0 +1,19 @@
+//! The names of the metrics, and what each means.
+
+use metrics::{describe_counter, describe_gauge};
+
+pub const CLOCK_STEPS: &str = "otpost_clock_step_total";
+pub const LOOP_ERRORS: &str = "otpost_loop_errors_total";
+pub const RATE_LIMITED: &str = "otpost_rate_limited_total";
+pub const SENDS_WAITING: &str = "otpost_sends_waiting";
+pub const INSTANCES: &str = "otpost_instances";
+pub const ROWS_LEFT_ALONE: &str = "otpost_rows_left_alone_total";
+
+pub(super) fn describe() {
+    describe_counter!(CLOCK_STEPS, "Jumps of the database's clock by more than 5 s.");
+    describe_counter!(LOOP_ERRORS, "Rounds of a loop that failed.");
+    describe_counter!(RATE_LIMITED, "Requests answered 429, by the limit.");
+    describe_gauge!(SENDS_WAITING, "Attempts that are due and wait for room at their account.");
+    describe_gauge!(INSTANCES, "Live instances, as this one sees them; they share the accounts' limits.");
+    describe_counter!(ROWS_LEFT_ALONE, "Messages that this instance could not work on and left alone for a while.");
+}
