@@ -20,6 +20,7 @@ use otpost::rehearsal;
 use otpost::reload::Reload;
 use otpost::services::accept_message::AcceptMessage;
 use otpost::services::ask::Ask;
+use otpost::services::backlog::Backlog;
 use otpost::services::dispatch::Dispatch;
 use otpost::services::memory::NumberMemory;
 use otpost::services::pulse::Pulse;
@@ -58,6 +59,7 @@ pub struct TestApp {
     pub take_pulse: Arc<TakePulse>,
     pub memory: NumberMemory,
     pub reload: Arc<Reload>,
+    pub backlog: Backlog,
     pub running: Running,
 }
 
@@ -121,6 +123,7 @@ impl TestApp {
         let (pulse, take_pulse) = (app.api.pulse.clone(), Arc::clone(&app.take_pulse));
         let memory = app.api.memory.clone();
         let reload = Arc::clone(&app.reload);
+        let backlog = app.backlog.clone();
         let key = app.api.app_keys.create("shop", "test").await.expect("a key").key.expose().to_owned();
         let running = app.start(listener, Loops::ByHand).expect("the app starts");
         let url = format!("http://{listen}");
@@ -144,6 +147,7 @@ impl TestApp {
             take_pulse,
             memory,
             reload,
+            backlog,
             running,
         }
     }
@@ -289,6 +293,11 @@ pub fn callback_id(nonce: &str, now: DateTime<Utc>) -> String {
     let parts = [t.as_bytes(), nonce.as_bytes(), username.as_bytes()];
     let signature = hmac_hex(otpost::simulator::ENGAGELAB_CALLBACK_SECRET, &parts);
     format!("timestamp={t};nonce={nonce};username={username};signature={signature}")
+}
+
+/// The id of a message's first attempt.
+pub fn first_attempt(message: &str) -> String {
+    format!("{}01", &message[..34])
 }
 
 /// One status of Meta's, by our reference.

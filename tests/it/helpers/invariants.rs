@@ -34,6 +34,26 @@ const RULES: &[(&str, &str)] = &[
           where m.settled_at < a.in_flight_at",
     ),
     (
+        // A request that was leased before the delivery was committed may leave in the moment after it.
+        "nothing leaves once a message is delivered, unless the person asked",
+        "select s.message_id from sends s join attempts a using (bucket, message_id, attempt_no)
+          where s.result <> 'breaker_open' and a.reason <> 'requested'
+            and s.started_at > (select min(least(d.delivered_at, d.read_at)) + interval '1 second' from attempts d
+                                 where d.bucket = s.bucket and d.message_id = s.message_id)",
+    ),
+    (
+        "nothing leaves again that a receipt proved to have left",
+        "select s.message_id from sends s join attempts a using (bucket, message_id, attempt_no)
+          where s.result <> 'breaker_open'
+            and s.started_at > least(a.sent_at, a.delivered_at, a.read_at) + interval '1 second'",
+    ),
+    (
+        "what waits to be sent has a deadline when another channel is behind it",
+        "select a.message_id from attempts a join messages m using (bucket, message_id)
+          where a.send_state = 'planned' and a.timer = 'none' and m.outcome = 'pending'
+            and a.step < jsonb_array_length(m.route -> 'steps') - 1",
+    ),
+    (
         "a message is as delivered as its attempts, or verified",
         "select m.message_id from messages m join attempts a using (bucket, message_id)
           group by m.bucket, m.message_id
