@@ -3,7 +3,6 @@
 use std::collections::HashMap;
 
 use chrono::{DateTime, TimeDelta, Utc};
-use sqlx::PgPool;
 use uuid::Uuid;
 
 use crate::domain::asking::{self, AskPlan};
@@ -20,6 +19,7 @@ use crate::services::watch::Watch;
 use crate::store::StoreError;
 use crate::store::attempts;
 use crate::store::checks::{self, PastCheck};
+use crate::store::database::{Database, Session};
 use crate::store::messages::{self, Lock, StoredMessage};
 use crate::store::number_memory;
 use crate::store::provider_ids::{self, ProviderId};
@@ -68,7 +68,7 @@ pub type WakeSender = std::sync::Arc<tokio::sync::Notify>;
 
 #[derive(Clone)]
 pub struct Transitions {
-    pub pool: PgPool,
+    pub pool: Database,
     pub keys: CodeKeys,
     pub watch: Watch,
     pub wake_sender: WakeSender,
@@ -135,7 +135,7 @@ impl Transitions {
     /// Writes down what the changes teach about their numbers.
     async fn remember(
         &self,
-        connection: &mut sqlx::PgConnection,
+        connection: &mut Session,
         before: &HashMap<MessageId, StoredMessage>,
         after: &HashMap<MessageId, StoredMessage>,
         at: Option<DateTime<Utc>>,
@@ -277,7 +277,7 @@ impl Log {
 
     async fn write(
         &self,
-        connection: &mut sqlx::PgConnection,
+        connection: &mut Session,
         messages: &HashMap<MessageId, StoredMessage>,
     ) -> Result<(), StoreError> {
         if !self.receipts.is_empty() {

@@ -3,17 +3,17 @@
 use std::collections::HashMap;
 
 use chrono::{DateTime, Utc};
-use sqlx::{PgConnection, PgPool};
 use uuid::Uuid;
 
 use crate::domain::attempt::{Attempt, FirstSeen, Lease};
 use crate::domain::ids::MessageId;
 use crate::domain::price::Price;
+use crate::store::database::{Database, Session};
 use crate::store::messages::{StoredMessage, keys, message_id};
 use crate::store::{StoreError, word};
 
 /// Reads the attempts of `messages` into them.
-pub async fn load(connection: &mut PgConnection, messages: &mut [StoredMessage]) -> Result<(), StoreError> {
+pub async fn load(connection: &mut Session, messages: &mut [StoredMessage]) -> Result<(), StoreError> {
     let ids: Vec<MessageId> = messages.iter().map(|m| m.message.id).collect();
     let (buckets, uuids) = keys(&ids);
     let rows = sqlx::query!(
@@ -86,7 +86,7 @@ pub struct Capacity {
 
 /// Attempts that are due to be sent through these accounts, oldest first per account; each with its account.
 pub async fn due(
-    pool: &PgPool,
+    pool: &Database,
     capacities: &[Capacity],
     now: DateTime<Utc>,
 ) -> Result<Vec<(MessageId, i16, String)>, StoreError> {
@@ -112,7 +112,7 @@ pub async fn due(
 /// The oldest due attempt of each account that has one and is not among these; with its account. Looks at one row of the
 /// index per account, however much is due.
 pub async fn oldest_due_of_others(
-    pool: &PgPool,
+    pool: &Database,
     known: &[String],
     now: DateTime<Utc>,
 ) -> Result<Vec<(MessageId, i16, String)>, StoreError> {
@@ -141,7 +141,7 @@ pub async fn oldest_due_of_others(
 }
 
 /// When the next attempt of these accounts is due.
-pub async fn next_due(pool: &PgPool, accounts: &[String]) -> Result<Option<DateTime<Utc>>, StoreError> {
+pub async fn next_due(pool: &Database, accounts: &[String]) -> Result<Option<DateTime<Utc>>, StoreError> {
     Ok(sqlx::query_scalar!(
         "-- attempts.next_due
         select min(d.due_at) from unnest($1::text[]) as q (account)
@@ -154,7 +154,7 @@ pub async fn next_due(pool: &PgPool, accounts: &[String]) -> Result<Option<DateT
 }
 
 /// Attempts whose replacement deadline has come, oldest first.
-pub async fn overdue(pool: &PgPool, now: DateTime<Utc>, limit: i64) -> Result<Vec<(MessageId, i16)>, StoreError> {
+pub async fn overdue(pool: &Database, now: DateTime<Utc>, limit: i64) -> Result<Vec<(MessageId, i16)>, StoreError> {
     let rows = sqlx::query!(
         "-- attempts.overdue
         select message_id, attempt_no from attempts where timer = 'armed' and replace_at <= $1
@@ -168,7 +168,7 @@ pub async fn overdue(pool: &PgPool, now: DateTime<Utc>, limit: i64) -> Result<Ve
 }
 
 /// The nearest replacement deadline.
-pub async fn next_deadline(pool: &PgPool) -> Result<Option<DateTime<Utc>>, StoreError> {
+pub async fn next_deadline(pool: &Database) -> Result<Option<DateTime<Utc>>, StoreError> {
     Ok(sqlx::query_scalar!("-- attempts.next_deadline\nselect min(replace_at) from attempts where timer = 'armed'")
         .fetch_one(pool)
         .await?)
@@ -176,7 +176,7 @@ pub async fn next_deadline(pool: &PgPool) -> Result<Option<DateTime<Utc>>, Store
 
 /// Attempts whose lease ran out: whoever was sending them is gone. With their accounts.
 pub async fn abandoned(
-    pool: &PgPool,
+    pool: &Database,
     now: DateTime<Utc>,
     limit: i64,
 ) -> Result<Vec<(MessageId, i16, String)>, StoreError> {

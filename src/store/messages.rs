@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 use serde_json::Value;
-use sqlx::{PgConnection, PgPool};
 use uuid::Uuid;
 
 use crate::domain::attempt::State;
@@ -14,6 +13,7 @@ use crate::domain::ids::MessageId;
 use crate::domain::message::{Message, Outcome};
 use crate::domain::phone::Phone;
 use crate::domain::route::Route;
+use crate::store::database::{Database, Session};
 use crate::store::{StoreError, word};
 
 /// A message with what its sender and its readers need beside the rules.
@@ -122,11 +122,7 @@ pub enum Lock {
 /// Locks messages, always in the order of their keys, so that two lockers cannot wait for each other. Every change of
 /// a message or of its attempts happens under this lock. Their attempts are read afterwards, with
 /// [`crate::store::attempts::load`], by a statement of its own: only that one sees what was committed while this one waited.
-pub async fn lock(
-    connection: &mut PgConnection,
-    ids: &[MessageId],
-    lock: Lock,
-) -> Result<Vec<StoredMessage>, StoreError> {
+pub async fn lock(connection: &mut Session, ids: &[MessageId], lock: Lock) -> Result<Vec<StoredMessage>, StoreError> {
     let (buckets, uuids) = keys(ids);
     let rows =
         match lock {
@@ -151,7 +147,7 @@ pub async fn lock(
 }
 
 /// Messages with their attempts, as they are now. Unknown ones are left out.
-pub async fn read(pool: &PgPool, ids: &[MessageId]) -> Result<Vec<StoredMessage>, StoreError> {
+pub async fn read(pool: &Database, ids: &[MessageId]) -> Result<Vec<StoredMessage>, StoreError> {
     let (buckets, uuids) = keys(ids);
     let rows = select_messages!(
         "from messages m where (m.bucket, m.message_id) in (select * from unnest($1::smallint[], $2::uuid[]))",
@@ -167,7 +163,7 @@ pub async fn read(pool: &PgPool, ids: &[MessageId]) -> Result<Vec<StoredMessage>
 }
 
 /// One message of an app, with its attempts. `None` when this app has no such message.
-pub async fn find(pool: &PgPool, app: &str, id: MessageId) -> Result<Option<StoredMessage>, StoreError> {
+pub async fn find(pool: &Database, app: &str, id: MessageId) -> Result<Option<StoredMessage>, StoreError> {
     let row = select_messages!(
         "from messages m where m.bucket = $1 and m.message_id = $2 and m.app = $3",
         id.bucket().as_i16(),
@@ -198,7 +194,7 @@ pub struct Filter {
 }
 
 /// An app's messages, newest first, with their attempts.
-pub async fn list(pool: &PgPool, app: &str, filter: &Filter, limit: i64) -> Result<Vec<StoredMessage>, StoreError> {
+pub async fn list(pool: &Database, app: &str, filter: &Filter, limit: i64) -> Result<Vec<StoredMessage>, StoreError> {
     let rows = select_messages!(
         "from messages m where m.app = $1 \
          and ($2::text is null or m.state = $2::text::delivery_state) \
@@ -231,7 +227,7 @@ pub async fn list(pool: &PgPool, app: &str, filter: &Filter, limit: i64) -> Resu
 }
 
 /// Stores new messages, each with its first attempt, in one statement. One that is there already stays as it is.
-pub async fn insert(pool: &PgPool, new: &[Arc<StoredMessage>]) -> Result<(), StoreError> {
+pub async fn insert(pool: &Database, new: &[Arc<StoredMessage>]) -> Result<(), StoreError> {
     // In the order of their keys, so that two groups cannot wait for each other.
     let mut new: Vec<&StoredMessage> = new.iter().map(|m| &**m).collect();
     new.sort_by_key(|m| (m.message.id.bucket().as_i16(), m.message.id));
@@ -308,7 +304,7 @@ pub async fn insert(pool: &PgPool, new: &[Arc<StoredMessage>]) -> Result<(), Sto
 }
 
 /// Pending messages whose life is over, oldest first.
-pub async fn ended(pool: &PgPool, now: DateTime<Utc>, limit: i64) -> Result<Vec<MessageId>, StoreError> {
+pub async fn ended(pool: &Database, now: DateTime<Utc>, limit: i64) -> Result<Vec<MessageId>, StoreError> {
     let rows = sqlx::query_scalar!(
         "-- messages.ended
         select message_id from messages where outcome = 'pending' and expires_at <= $1 order by expires_at limit $2",
@@ -321,7 +317,7 @@ pub async fn ended(pool: &PgPool, now: DateTime<Utc>, limit: i64) -> Result<Vec<
 }
 
 /// When the next life ends.
-pub async fn next_end(pool: &PgPool) -> Result<Option<DateTime<Utc>>, StoreError> {
+pub async fn next_end(pool: &Database) -> Result<Option<DateTime<Utc>>, StoreError> {
     Ok(sqlx::query_scalar!("-- messages.next_end\nselect min(expires_at) from messages where outcome = 'pending'")
         .fetch_one(pool)
         .await?)

@@ -195,7 +195,7 @@ impl Run<'_> {
             }
             let run = self.app.transitions.run(&commands, Lock::Wait).await;
             run.unwrap_or_else(|error| panic!("{error:?} after {told:#?} on the way to {:#?}", self.pure));
-            let stored = messages::find(&self.app.pool, "shop", self.pure.id).await.unwrap().unwrap();
+            let stored = messages::find(&self.app.store(), "shop", self.pure.id).await.unwrap().unwrap();
             assert_eq!(stored.message, self.pure, "after {told:#?}");
         }
     }
@@ -260,7 +260,7 @@ async fn any_events_in_any_order_leave_the_rows_that_the_rule_says() {
             let case = seed.wrapping_mul(1_000_003).wrapping_add(done);
             let mut random = Random(case);
             let id = message(app, done, &mut random).await;
-            let pure = messages::find(&app.pool, "shop", id).await.unwrap().unwrap().message;
+            let pure = messages::find(&app.store(), "shop", id).await.unwrap().unwrap().message;
             let now = app.clock.now();
             let mut run = Run { app, random, now, pure, tokens: Vec::new(), failures: 0 };
             eprintln!("case {case}");
