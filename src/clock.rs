@@ -13,9 +13,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use chrono::{DateTime, TimeDelta, Utc};
-use sqlx::PgPool;
 
 use crate::store::StoreError;
+use crate::store::database::Database;
 use crate::store::health;
 use crate::telemetry::names;
 
@@ -59,7 +59,7 @@ impl Clock {
     ///
     /// # Errors
     /// When the database cannot be asked.
-    pub async fn live(pool: &PgPool) -> Result<Self, StoreError> {
+    pub async fn live(pool: &Database) -> Result<Self, StoreError> {
         let origin = Instant::now();
         let now = health::database_time(pool).await?;
         let at_origin_us = now.timestamp_micros() - elapsed_us(origin);
@@ -129,7 +129,7 @@ impl Clock {
     ///
     /// # Errors
     /// When the database cannot be asked; the clock then goes on as it did.
-    pub async fn sample(&self, pool: &PgPool) -> Result<(), StoreError> {
+    pub async fn sample(&self, pool: &Database) -> Result<(), StoreError> {
         let asked = Instant::now();
         let database = health::database_time(pool).await?;
         if asked.elapsed() < SLOWEST_SAMPLE {

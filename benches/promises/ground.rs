@@ -61,7 +61,7 @@ impl Ground {
         ensure_database(&admin, name).await?;
         let url = self.cluster.url(name);
         let pool = PgPoolOptions::new().max_connections(2).connect(&url).await?;
-        otpost::store::database::migrate(&pool).await?;
+        otpost::store::database::migrate(&pool.clone().into()).await?;
         Ok((url, pool))
     }
 

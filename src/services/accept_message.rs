@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 use serde_json::Value;
-use sqlx::PgPool;
 
 use crate::clock::Clock;
 use crate::domain::attempt::{Attempt, Reason, State};
@@ -26,6 +25,7 @@ use crate::services::randomness;
 use crate::services::swap::Swap;
 use crate::services::transitions::WakeSender;
 use crate::store::StoreError;
+use crate::store::database::Database;
 use crate::store::idempotency_keys::{self, Claim, NewClaim};
 use crate::store::messages::{self, Labels, StoredMessage};
 use crate::telemetry::names;
@@ -35,7 +35,7 @@ pub const VALID_FOR_S: std::ops::RangeInclusive<i32> = 105..=600;
 
 #[derive(Clone)]
 pub struct AcceptMessage {
-    pub pool: PgPool,
+    pub pool: Database,
     pub intake: Intake,
     pub clock: Clock,
     pub keys: CodeKeys,

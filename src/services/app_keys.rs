@@ -7,13 +7,13 @@ use std::time::{Duration, Instant};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use sha2::{Digest, Sha256};
-use sqlx::PgPool;
 
 use crate::clock::Clock;
 use crate::domain::secret::Secret;
 use crate::services::randomness;
 use crate::store::StoreError;
 use crate::store::api_keys::{self, StoredKey};
+use crate::store::database::Database;
 
 /// What every key begins with, so that scanners for leaked secrets know it.
 const PREFIX: &str = "otp_live_";
@@ -24,7 +24,7 @@ const REMEMBERED: usize = 10_000;
 
 #[derive(Clone)]
 pub struct AppKeys {
-    pub pool: PgPool,
+    pub pool: Database,
     pub clock: Clock,
     known: Arc<Mutex<HashMap<String, (Instant, StoredKey)>>>,
 }
@@ -37,7 +37,7 @@ pub struct NewKey {
 }
 
 impl AppKeys {
-    pub fn new(pool: PgPool, clock: Clock) -> Self {
+    pub fn new(pool: Database, clock: Clock) -> Self {
         Self { pool, clock, known: Arc::default() }
     }
 

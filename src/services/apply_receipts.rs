@@ -6,14 +6,14 @@ use crate::domain::receipt::Disposition;
 use crate::services::ledger::{Ledger, LedgerError};
 use crate::services::transitions::{Command, Done, Record};
 use crate::store::StoreError;
+use crate::store::database::Database;
 use crate::store::provider_ids;
 use crate::store::receipts::{self, ReceivedReceipt};
-use sqlx::PgPool;
 use std::collections::HashMap;
 
 #[derive(Clone)]
 pub struct ApplyReceipts {
-    pub pool: PgPool,
+    pub pool: Database,
     pub ledger: Ledger,
 }
 

@@ -8,7 +8,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use sqlx::PgPool;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
@@ -25,6 +24,7 @@ use crate::services::apply_receipts::ApplyReceipts;
 use crate::services::randomness;
 use crate::store::StoreError;
 use crate::store::answers::{self, PastAnswer};
+use crate::store::database::Database;
 use crate::store::messages;
 use crate::store::questions::{self, DueQuestion};
 use crate::store::receipts::ReceivedReceipt;
@@ -35,7 +35,7 @@ use crate::telemetry;
 const PATIENCE: Duration = Duration::from_secs(2);
 
 pub struct Ask {
-    pub pool: PgPool,
+    pub pool: Database,
     pub clock: Clock,
     pub client: Client,
     pub accounts: Accounts,

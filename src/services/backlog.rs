@@ -4,13 +4,13 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use chrono::{DateTime, Utc};
-use sqlx::PgPool;
 
 use crate::domain::queueing::{Queue, overload};
 use crate::domain::route::Route;
 use crate::services::account::Accounts;
 use crate::store::StoreError;
 use crate::store::attempts;
+use crate::store::database::Database;
 use crate::telemetry::names;
 
 /// What can be sent within the longest life of a message, 600 s, is counted; more need not be known.
@@ -35,7 +35,7 @@ impl Backlog {
     ///
     /// # Errors
     /// When the database is away; then what was counted last holds.
-    pub async fn count(&self, pool: &PgPool, now: DateTime<Utc>) -> Result<(), StoreError> {
+    pub async fn count(&self, pool: &Database, now: DateTime<Utc>) -> Result<(), StoreError> {
         let most = |per_second: f64| ((per_second * COUNTED_S) as i64 + 1).min(MOST);
         let all: Vec<(String, i64)> =
             self.accounts.all().iter().map(|a| (a.name.clone(), most(a.limiter.per_second()))).collect();

@@ -7,12 +7,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use chrono::TimeDelta;
-use sqlx::PgPool;
 use uuid::Uuid;
 
 use crate::clock::Clock;
 use crate::services::account::Accounts;
 use crate::store::StoreError;
+use crate::store::database::Database;
 use crate::store::instances;
 use crate::telemetry::names;
 
@@ -22,7 +22,7 @@ const LIVES_FOR: TimeDelta = TimeDelta::seconds(5);
 /// Cheap to clone; all clones are one.
 #[derive(Clone)]
 pub struct Instances {
-    pool: PgPool,
+    pool: Database,
     clock: Clock,
     accounts: Accounts,
     id: Uuid,
@@ -31,7 +31,7 @@ pub struct Instances {
 
 impl Instances {
     /// `id`: a name for this process that no other ever had.
-    pub fn new(pool: PgPool, clock: Clock, accounts: Accounts, id: Uuid) -> Self {
+    pub fn new(pool: Database, clock: Clock, accounts: Accounts, id: Uuid) -> Self {
         Self { pool, clock, accounts, id, live: Arc::new(AtomicU32::new(1)) }
     }
 

@@ -5,11 +5,11 @@
 
 use std::sync::Arc;
 
-use sqlx::PgPool;
 use tokio::sync::{Mutex, mpsc, oneshot};
 
 use crate::services::ledger::LedgerError;
 use crate::store::StoreError;
+use crate::store::database::Database;
 use crate::store::idempotency_keys::{self, NewClaim};
 use crate::store::messages::{self, StoredMessage};
 
@@ -31,7 +31,7 @@ pub struct Intake {
 
 impl Intake {
     /// Starts its workers. Call it inside a tokio runtime.
-    pub fn start(pool: &PgPool) -> Self {
+    pub fn start(pool: &Database) -> Self {
         let (of_claims, of_messages) = (pool.clone(), pool.clone());
         let claims = Grouped::start(move |group: Vec<NewClaim>| {
             let pool = of_claims.clone();

@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 
 use chrono::TimeDelta;
-use sqlx::PgPool;
 
 use crate::clock::Clock;
 use crate::domain::attempt::Attempt;
@@ -14,13 +13,14 @@ use crate::domain::message::Message;
 use crate::domain::phone::Phone;
 use crate::services::pulse::Pulse;
 use crate::store::StoreError;
+use crate::store::database::Database;
 use crate::store::messages::StoredMessage;
 use crate::store::number_memory::{self, Learned};
 use crate::telemetry;
 
 #[derive(Clone)]
 pub struct NumberMemory {
-    pub pool: PgPool,
+    pub pool: Database,
     pub clock: Clock,
     pub keys: CodeKeys,
     /// `None`: nothing is remembered.

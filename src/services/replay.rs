@@ -1,13 +1,12 @@
 //! Takes dead letters again, after the reader was mended.
 
-use sqlx::PgPool;
-
 use crate::clock::Clock;
 use crate::domain::code_keys::CodeKeys;
 use crate::domain::ids::AttemptId;
 use crate::providers::Verified;
 use crate::services::take_callback::TakeCallback;
 use crate::store::StoreError;
+use crate::store::database::Database;
 use crate::store::dead_letters::{self, DeadLetter};
 
 /// What became of one letter.
@@ -22,7 +21,7 @@ pub struct Replayed {
 /// # Errors
 /// When the database is away.
 pub async fn run(
-    pool: &PgPool,
+    pool: &Database,
     clock: &Clock,
     keys: &CodeKeys,
     take: &TakeCallback,

@@ -13,14 +13,14 @@ use crate::services::apply_receipts::ApplyReceipts;
 use crate::services::ledger::LedgerError;
 use crate::services::randomness;
 use crate::services::seen::Seen;
+use crate::store::database::Database;
 use crate::store::dead_letters::{self, DeadLetter};
 use crate::store::receipts::ReceivedReceipt;
-use sqlx::PgPool;
 use uuid::Uuid;
 
 #[derive(Clone)]
 pub struct TakeCallback {
-    pub pool: PgPool,
+    pub pool: Database,
     pub clock: Clock,
     pub keys: CodeKeys,
     pub accounts: Accounts,

@@ -4,7 +4,6 @@ use std::collections::{BTreeMap, HashMap};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::{Value, json};
-use sqlx::PgPool;
 use tokio::sync::Mutex;
 use uuid::Uuid;
 
@@ -13,6 +12,7 @@ use crate::domain::health::counts::Slot;
 use crate::domain::health::{AccountEvent, Evidence, Health, HealthRules, Hearing, Judgement, USUAL, judge};
 use crate::domain::health::{pace, silence};
 use crate::services::pulse::{AccountHealth, AccountState, Pulse, Silence};
+use crate::store::database::Database;
 use crate::store::{StoreError, account_events, account_pulse};
 
 /// Between two rounds.
@@ -28,7 +28,7 @@ const KEEP: TimeDelta = TimeDelta::hours(2);
 const FORGET: i64 = 20_000;
 
 pub struct TakePulse {
-    pool: PgPool,
+    pool: Database,
     clock: Clock,
     pulse: Pulse,
     instance: Uuid,
@@ -49,7 +49,7 @@ struct Rounds {
 
 impl TakePulse {
     /// `instance`: a name for this process that no other ever had.
-    pub fn new(pool: PgPool, clock: Clock, pulse: Pulse, instance: Uuid) -> Self {
+    pub fn new(pool: Database, clock: Clock, pulse: Pulse, instance: Uuid) -> Self {
         Self { pool, clock, pulse, instance, rounds: Mutex::default() }
     }
 

@@ -2,7 +2,6 @@
 
 use chrono::{DateTime, Utc};
 use serde::Serialize;
-use sqlx::PgPool;
 
 use crate::domain::attempt::{Attempt, Reason, Timer};
 use crate::domain::ids::MessageId;
@@ -10,6 +9,7 @@ use crate::domain::message::Outcome;
 use crate::store::StoreError;
 use crate::store::answers::{self, PastAnswer};
 use crate::store::checks::{self, PastCheck};
+use crate::store::database::Database;
 use crate::store::messages::{self, StoredMessage};
 use crate::store::receipts::{self, PastReceipt};
 use crate::store::sends::{self, PastSend};
@@ -37,7 +37,7 @@ pub struct Entry {
 /// # Errors
 /// When the database is away.
 pub async fn of_message(
-    pool: &PgPool,
+    pool: &Database,
     app: &str,
     id: MessageId,
 ) -> Result<Option<(StoredMessage, Vec<Entry>)>, StoreError> {

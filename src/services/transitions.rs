@@ -3,7 +3,6 @@
 use std::collections::HashMap;
 
 use chrono::{DateTime, TimeDelta, Utc};
-use sqlx::PgPool;
 use uuid::Uuid;
 
 use crate::domain::asking::{self, AskPlan};
@@ -23,6 +22,7 @@ use crate::store::StoreError;
 use crate::store::attempts;
 use crate::store::checks::{self, PastCheck};
 use crate::store::claims::{self, Claim, Claimed};
+use crate::store::database::{Database, Session};
 use crate::store::messages::{self, StoredMessage};
 use crate::store::number_memory;
 use crate::store::provider_ids::{self, ProviderId};
@@ -76,7 +76,7 @@ pub type WakeSender = std::sync::Arc<tokio::sync::Notify>;
 
 #[derive(Clone)]
 pub struct Transitions {
-    pub pool: PgPool,
+    pub pool: Database,
     pub keys: CodeKeys,
     pub watch: Watch,
     pub wake_sender: WakeSender,
@@ -161,11 +161,7 @@ impl Transitions {
         }
     }
 
-    async fn apply_all(
-        &self,
-        connection: &mut sqlx::PgConnection,
-        commands: &[Command],
-    ) -> Result<(Outcomes, Told), StoreError> {
+    async fn apply_all(&self, connection: &mut Session, commands: &[Command]) -> Result<(Outcomes, Told), StoreError> {
         let mut ids: Vec<MessageId> = commands.iter().map(|c| c.message).collect();
         ids.sort_unstable();
         ids.dedup();
@@ -223,7 +219,7 @@ impl Transitions {
     /// Writes down what the changes teach about their numbers.
     async fn remember(
         &self,
-        connection: &mut sqlx::PgConnection,
+        connection: &mut Session,
         before: &HashMap<MessageId, StoredMessage>,
         after: &HashMap<MessageId, StoredMessage>,
         at: Option<DateTime<Utc>>,
@@ -365,7 +361,7 @@ impl Log {
 
     async fn write(
         &self,
-        connection: &mut sqlx::PgConnection,
+        connection: &mut Session,
         messages: &HashMap<MessageId, StoredMessage>,
     ) -> Result<(), StoreError> {
         if !self.receipts.is_empty() {

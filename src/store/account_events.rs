@@ -2,15 +2,15 @@
 
 use chrono::{DateTime, Utc};
 use serde_json::Value;
-use sqlx::PgPool;
 
 use crate::domain::health::AccountEvent;
+use crate::store::database::Database;
 use crate::store::{StoreError, word};
 
 /// Writes an event, unless another instance has written it already: a beginning after a beginning, or an end after an
 /// end. Returns whether it was new.
 pub async fn append(
-    pool: &PgPool,
+    pool: &Database,
     account: &str,
     event: AccountEvent,
     at: DateTime<Utc>,
@@ -18,7 +18,7 @@ pub async fn append(
 ) -> Result<bool, StoreError> {
     let mut transaction = pool.begin().await?;
     // Events are rare, and those who write one at the same time must see each other's.
-    sqlx::query!("lock table account_events in share row exclusive mode").execute(&mut *transaction).await?;
+    sqlx::query!("lock table account_events in share row exclusive mode").execute(&mut transaction).await?;
     let done = sqlx::query!(
         "-- account_events.append
         insert into account_events (account, event, at, detail)
@@ -32,7 +32,7 @@ pub async fn append(
         at,
         detail
     )
-    .execute(&mut *transaction)
+    .execute(&mut transaction)
     .await?;
     transaction.commit().await?;
     Ok(done.rows_affected() > 0)
@@ -40,7 +40,7 @@ pub async fn append(
 
 /// The last of `event` and its opposite of each account, with its time.
 pub async fn latest(
-    pool: &PgPool,
+    pool: &Database,
     event: AccountEvent,
 ) -> Result<Vec<(String, AccountEvent, DateTime<Utc>)>, StoreError> {
     let rows = sqlx::query!(

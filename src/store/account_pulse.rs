@@ -1,11 +1,11 @@
 //! Table `account_pulse`: attempts by the second in which their provider took them.
 
 use chrono::{DateTime, Utc};
-use sqlx::PgPool;
 use uuid::Uuid;
 
 use crate::domain::health::counts::{Counts, Slot};
 use crate::store::StoreError;
+use crate::store::database::Database;
 
 /// What one instance counted.
 #[derive(Clone, Debug)]
@@ -17,7 +17,7 @@ pub struct PulseRow {
 }
 
 /// Writes what `instance` has counted in these slots so far; writing it again changes nothing.
-pub async fn write(pool: &PgPool, instance: Uuid, rows: &[PulseRow]) -> Result<(), StoreError> {
+pub async fn write(pool: &Database, instance: Uuid, rows: &[PulseRow]) -> Result<(), StoreError> {
     let text = |f: for<'b> fn(&'b PulseRow) -> &'b str| rows.iter().map(f).collect::<Vec<_>>();
     let count = |f: fn(&Counts) -> i64| rows.iter().map(|row| f(&row.slot.counts)).collect::<Vec<_>>();
     let times: Vec<DateTime<Utc>> = rows.iter().map(|row| row.slot.at).collect();
@@ -47,7 +47,7 @@ pub async fn write(pool: &PgPool, instance: Uuid, rows: &[PulseRow]) -> Result<(
 }
 
 /// Each account's slots from `from` on, of all instances and countries, in the order of time.
-pub async fn seconds(pool: &PgPool, from: DateTime<Utc>) -> Result<Vec<(String, Slot)>, StoreError> {
+pub async fn seconds(pool: &Database, from: DateTime<Utc>) -> Result<Vec<(String, Slot)>, StoreError> {
     let rows = sqlx::query_as!(
         SlotRow,
         r#"-- account_pulse.seconds
@@ -62,7 +62,7 @@ pub async fn seconds(pool: &PgPool, from: DateTime<Utc>) -> Result<Vec<(String, 
 }
 
 /// The same in slots of ten seconds ([`crate::domain::health::pace::BIN`]).
-pub async fn bins(pool: &PgPool, from: DateTime<Utc>) -> Result<Vec<(String, Slot)>, StoreError> {
+pub async fn bins(pool: &Database, from: DateTime<Utc>) -> Result<Vec<(String, Slot)>, StoreError> {
     let rows = sqlx::query_as!(
         SlotRow,
         r#"-- account_pulse.bins
@@ -79,7 +79,7 @@ pub async fn bins(pool: &PgPool, from: DateTime<Utc>) -> Result<Vec<(String, Slo
 
 /// Sums by account and country over slots from `from` to before `until`.
 pub async fn countries(
-    pool: &PgPool,
+    pool: &Database,
     from: DateTime<Utc>,
     until: DateTime<Utc>,
 ) -> Result<Vec<(String, String, Counts)>, StoreError> {
@@ -109,7 +109,7 @@ pub async fn countries(
 }
 
 /// How many attempts of an account were taken since `from` that nothing was heard of.
-pub async fn unheard(pool: &PgPool, account: &str, from: DateTime<Utc>) -> Result<i64, StoreError> {
+pub async fn unheard(pool: &Database, account: &str, from: DateTime<Utc>) -> Result<i64, StoreError> {
     Ok(sqlx::query_scalar!(
         r#"-- account_pulse.unheard
         select greatest(coalesce(sum(sent) - sum(heard), 0), 0)::bigint as "unheard!"
@@ -122,7 +122,7 @@ pub async fn unheard(pool: &PgPool, account: &str, from: DateTime<Utc>) -> Resul
 }
 
 /// Deletes slots from before `before`; at most `limit` rows. Returns how many.
-pub async fn forget(pool: &PgPool, before: DateTime<Utc>, limit: i64) -> Result<u64, StoreError> {
+pub async fn forget(pool: &Database, before: DateTime<Utc>, limit: i64) -> Result<u64, StoreError> {
     let done = sqlx::query!(
         "-- account_pulse.forget
         delete from account_pulse

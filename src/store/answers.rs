@@ -1,11 +1,11 @@
 //! Table `answers`: each question to a provider, and what was told.
 
 use chrono::{DateTime, Utc};
-use sqlx::PgPool;
 use uuid::Uuid;
 
 use crate::domain::ids::MessageId;
 use crate::domain::receipt::Status;
+use crate::store::database::Database;
 use crate::store::{StoreError, word};
 
 #[derive(Clone, Debug)]
@@ -27,7 +27,7 @@ pub struct PastAnswer {
     pub trouble: Option<String>,
 }
 
-pub async fn insert(pool: &PgPool, answer: &PastAnswer) -> Result<(), StoreError> {
+pub async fn insert(pool: &Database, answer: &PastAnswer) -> Result<(), StoreError> {
     sqlx::query!(
         "-- answers.insert
         insert into answers (bucket, message_id, attempt_no, question_no, app, account, callback_id, asked_at, ended_at,
@@ -53,7 +53,7 @@ pub async fn insert(pool: &PgPool, answer: &PastAnswer) -> Result<(), StoreError
 }
 
 /// All answers about a message's attempts, in the order in which they were asked for.
-pub async fn of_message(pool: &PgPool, message: MessageId) -> Result<Vec<PastAnswer>, StoreError> {
+pub async fn of_message(pool: &Database, message: MessageId) -> Result<Vec<PastAnswer>, StoreError> {
     let rows = sqlx::query!(
         "-- answers.of_message
         select attempt_no, question_no, app, account, callback_id, asked_at, ended_at, http_status, told, trouble

@@ -1,9 +1,9 @@
 //! Tables `apps` and `api_keys`.
 
 use chrono::{DateTime, Utc};
-use sqlx::PgPool;
 
 use crate::store::StoreError;
+use crate::store::database::Database;
 
 #[derive(Clone, Debug)]
 pub struct StoredKey {
@@ -16,7 +16,7 @@ pub struct StoredKey {
 }
 
 /// Stores a key, and its app when that is new.
-pub async fn insert(pool: &PgPool, key: &StoredKey) -> Result<(), StoreError> {
+pub async fn insert(pool: &Database, key: &StoredKey) -> Result<(), StoreError> {
     sqlx::query!(
         "-- api_keys.insert
         with new_app as (insert into apps (app, created_at) values ($2, $5) on conflict do nothing)
@@ -32,7 +32,7 @@ pub async fn insert(pool: &PgPool, key: &StoredKey) -> Result<(), StoreError> {
     Ok(())
 }
 
-pub async fn find(pool: &PgPool, key_id: &str) -> Result<Option<StoredKey>, StoreError> {
+pub async fn find(pool: &Database, key_id: &str) -> Result<Option<StoredKey>, StoreError> {
     Ok(sqlx::query_as!(
         StoredKey,
         "-- api_keys.find
@@ -43,7 +43,7 @@ pub async fn find(pool: &PgPool, key_id: &str) -> Result<Option<StoredKey>, Stor
     .await?)
 }
 
-pub async fn list(pool: &PgPool) -> Result<Vec<StoredKey>, StoreError> {
+pub async fn list(pool: &Database) -> Result<Vec<StoredKey>, StoreError> {
     Ok(sqlx::query_as!(
         StoredKey,
         "-- api_keys.list
@@ -54,7 +54,7 @@ pub async fn list(pool: &PgPool) -> Result<Vec<StoredKey>, StoreError> {
 }
 
 /// `false` when there is no such key that is still good.
-pub async fn revoke(pool: &PgPool, key_id: &str, now: DateTime<Utc>) -> Result<bool, StoreError> {
+pub async fn revoke(pool: &Database, key_id: &str, now: DateTime<Utc>) -> Result<bool, StoreError> {
     let done = sqlx::query!(
         "-- api_keys.revoke
         update api_keys set revoked_at = $2 where key_id = $1 and revoked_at is null",

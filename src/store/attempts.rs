@@ -3,18 +3,18 @@
 use std::collections::HashMap;
 
 use chrono::{DateTime, Utc};
-use sqlx::{PgConnection, PgPool};
 use uuid::Uuid;
 
 use crate::domain::attempt::{Attempt, FirstSeen, Lease, Reason, Why};
 use crate::domain::ids::MessageId;
 use crate::domain::price::Price;
 use crate::domain::receipt::ErrorClass;
+use crate::store::database::{Database, Session};
 use crate::store::messages::{Found, keys, message_id};
 use crate::store::{StoreError, word};
 
 /// Reads the attempts of the messages into them. A message with an attempt that cannot be read moves to the unreadable ones.
-pub async fn load(connection: &mut PgConnection, found: &mut Found) -> Result<(), StoreError> {
+pub async fn load(connection: &mut Session, found: &mut Found) -> Result<(), StoreError> {
     let ids: Vec<MessageId> = found.messages.iter().map(|m| m.message.id).collect();
     let (buckets, uuids) = keys(&ids);
     let rows = sqlx::query_as!(
@@ -139,7 +139,7 @@ impl Row {
 /// The oldest due attempt of each account that has one and is not among these; with its account. Looks at one row of the
 /// index per account, however much is due.
 pub async fn oldest_due_of_others(
-    pool: &PgPool,
+    pool: &Database,
     known: &[String],
     now: DateTime<Utc>,
 ) -> Result<Vec<(MessageId, i16, String)>, StoreError> {
@@ -168,7 +168,7 @@ pub async fn oldest_due_of_others(
 }
 
 /// When the next attempt of these accounts is due. Looks at one row of the index for each app that has something due.
-pub async fn next_due(pool: &PgPool, accounts: &[String]) -> Result<Option<DateTime<Utc>>, StoreError> {
+pub async fn next_due(pool: &Database, accounts: &[String]) -> Result<Option<DateTime<Utc>>, StoreError> {
     Ok(sqlx::query_scalar!(
         "-- attempts.next_due
         with recursive queues (account, app) as (
@@ -192,7 +192,7 @@ pub async fn next_due(pool: &PgPool, accounts: &[String]) -> Result<Option<DateT
 
 /// How many attempts of each account are due, up to so many.
 pub async fn waiting(
-    pool: &PgPool,
+    pool: &Database,
     accounts: &[(String, i64)],
     now: DateTime<Utc>,
 ) -> Result<HashMap<String, i64>, StoreError> {
@@ -215,7 +215,7 @@ pub async fn waiting(
 }
 
 /// The nearest replacement deadline.
-pub async fn next_deadline(pool: &PgPool) -> Result<Option<DateTime<Utc>>, StoreError> {
+pub async fn next_deadline(pool: &Database) -> Result<Option<DateTime<Utc>>, StoreError> {
     Ok(sqlx::query_scalar!("-- attempts.next_deadline\nselect min(replace_at) from attempts where timer = 'armed'")
         .fetch_one(pool)
         .await?)

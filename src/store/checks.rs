@@ -1,11 +1,11 @@
 //! Table `checks`: each try of a person's code, without the code.
 
 use chrono::{DateTime, Utc};
-use sqlx::{PgConnection, PgPool};
 use uuid::Uuid;
 
 use crate::domain::event::Verdict;
 use crate::domain::ids::MessageId;
+use crate::store::database::{Database, Session};
 use crate::store::{StoreError, word};
 
 #[derive(Clone, Debug)]
@@ -17,7 +17,7 @@ pub struct PastCheck {
     pub verdict: Verdict,
 }
 
-pub async fn insert(connection: &mut PgConnection, checks: &[PastCheck]) -> Result<(), StoreError> {
+pub async fn insert(connection: &mut Session, checks: &[PastCheck]) -> Result<(), StoreError> {
     let buckets: Vec<i16> = checks.iter().map(|c| c.message.bucket().as_i16()).collect();
     let messages: Vec<Uuid> = checks.iter().map(|c| c.message.uuid()).collect();
     let ids: Vec<Uuid> = checks.iter().map(|c| c.check_id).collect();
@@ -41,7 +41,7 @@ pub async fn insert(connection: &mut PgConnection, checks: &[PastCheck]) -> Resu
 }
 
 /// All checks of a message, in order.
-pub async fn of_message(pool: &PgPool, message: MessageId) -> Result<Vec<PastCheck>, StoreError> {
+pub async fn of_message(pool: &Database, message: MessageId) -> Result<Vec<PastCheck>, StoreError> {
     let rows = sqlx::query!(
         "-- checks.of_message
         select check_id, app, checked_at, verdict from checks where bucket = $1 and message_id = $2

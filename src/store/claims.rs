@@ -7,11 +7,11 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use chrono::{DateTime, Utc};
-use sqlx::PgConnection;
 use uuid::Uuid;
 
 use crate::domain::ids::MessageId;
 use crate::store::StoreError;
+use crate::store::database::Session;
 use crate::store::messages::message_id;
 
 /// Which rows.
@@ -50,7 +50,7 @@ pub struct Claimed {
 /// Takes up at most `limit` rows, oldest first, leaving out the messages `except`. Of what is due to be sent each app of an
 /// account gets the same share.
 pub async fn take(
-    connection: &mut PgConnection,
+    connection: &mut Session,
     claim: &Claim,
     now: DateTime<Utc>,
     limit: i64,
@@ -82,7 +82,7 @@ fn claimed(rows: Vec<Row>) -> Result<Vec<Claimed>, StoreError> {
 
 /// Looks at one row of the index for each app that has something due, however much that is.
 async fn due(
-    connection: &mut PgConnection,
+    connection: &mut Session,
     capacities: &[Capacity],
     now: DateTime<Utc>,
     limit: i64,
@@ -151,7 +151,7 @@ fn in_turn(rows: &mut Vec<Claimed>, capacity: &Capacity, sends: i64) -> Vec<Clai
 }
 
 async fn overdue(
-    connection: &mut PgConnection,
+    connection: &mut Session,
     now: DateTime<Utc>,
     limit: i64,
     except: &[Uuid],
@@ -174,7 +174,7 @@ async fn overdue(
 }
 
 async fn abandoned(
-    connection: &mut PgConnection,
+    connection: &mut Session,
     now: DateTime<Utc>,
     limit: i64,
     except: &[Uuid],
@@ -197,7 +197,7 @@ async fn abandoned(
 }
 
 async fn ended(
-    connection: &mut PgConnection,
+    connection: &mut Session,
     now: DateTime<Utc>,
     limit: i64,
     except: &[Uuid],

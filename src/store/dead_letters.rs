@@ -1,9 +1,9 @@
 //! Table `dead_letters`: authentic callbacks that could not be read, or not all of them.
 
 use chrono::{DateTime, Utc};
-use sqlx::PgPool;
 use uuid::Uuid;
 
+use crate::store::database::Database;
 use crate::store::{StoreError, slot};
 
 #[derive(Clone, Debug)]
@@ -30,7 +30,7 @@ impl DeadLetter {
     }
 }
 
-pub async fn insert(pool: &PgPool, letter: &DeadLetter) -> Result<(), StoreError> {
+pub async fn insert(pool: &Database, letter: &DeadLetter) -> Result<(), StoreError> {
     sqlx::query!(
             "-- dead_letters.insert
             insert into dead_letters (slot, letter_id, account, callback_id, reason, attempt_id, body_key_id, body_sealed,
@@ -55,7 +55,7 @@ pub async fn insert(pool: &PgPool, letter: &DeadLetter) -> Result<(), StoreError
 
 /// Letters not replayed yet; all of them with `replayed_too`. Those never tried come first, oldest first, so that letters
 /// which stay unreadable do not hide the others.
-pub async fn list(pool: &PgPool, replayed_too: bool, limit: i64) -> Result<Vec<DeadLetter>, StoreError> {
+pub async fn list(pool: &Database, replayed_too: bool, limit: i64) -> Result<Vec<DeadLetter>, StoreError> {
     Ok(sqlx::query_as!(
         DeadLetter,
         "-- dead_letters.list
@@ -70,7 +70,7 @@ pub async fn list(pool: &PgPool, replayed_too: bool, limit: i64) -> Result<Vec<D
 }
 
 /// Notes that a replay took the letter, and whether all of it could be read.
-pub async fn mark_tried(pool: &PgPool, letter_id: Uuid, whole: bool, now: DateTime<Utc>) -> Result<(), StoreError> {
+pub async fn mark_tried(pool: &Database, letter_id: Uuid, whole: bool, now: DateTime<Utc>) -> Result<(), StoreError> {
     sqlx::query!(
         "-- dead_letters.mark_tried
         update dead_letters set tried_at = $4, replayed_at = case when $3 then $4 else replayed_at end

@@ -4,11 +4,11 @@ use std::collections::HashSet;
 
 use chrono::{DateTime, Utc};
 use serde_json::Value;
-use sqlx::PgPool;
 use uuid::Uuid;
 
 use crate::domain::code_keys::Fingerprint;
 use crate::domain::ids::MessageId;
+use crate::store::database::Database;
 use crate::store::messages::message_id;
 use crate::store::{StoreError, slot};
 
@@ -31,7 +31,7 @@ pub struct NewClaim {
 
 /// Claims keys, each for a message that is about to be stored. For each, in order: whether it was free. A claim commits
 /// before its message: whoever repeats the request stores the same message under the same id.
-pub async fn claim(pool: &PgPool, claims: &[NewClaim]) -> Result<Vec<bool>, StoreError> {
+pub async fn claim(pool: &Database, claims: &[NewClaim]) -> Result<Vec<bool>, StoreError> {
     // In the order of their keys, so that two groups cannot wait for each other.
     let mut sorted: Vec<(i16, &NewClaim)> = claims.iter().map(|c| (slot(&[&c.app, &c.key]), c)).collect();
     sorted.sort_by_key(|(slot, c)| (*slot, c.app.as_str(), c.key.as_str()));
@@ -67,7 +67,7 @@ pub async fn claim(pool: &PgPool, claims: &[NewClaim]) -> Result<Vec<bool>, Stor
 }
 
 /// What a key stands for; `None` when nobody claimed it, or it was forgotten.
-pub async fn find(pool: &PgPool, app: &str, key: &str) -> Result<Option<Claim>, StoreError> {
+pub async fn find(pool: &Database, app: &str, key: &str) -> Result<Option<Claim>, StoreError> {
     let row = sqlx::query!(
         "-- idempotency_keys.find
         select key_id, body_hash, message_id, answer from idempotency_keys where slot = $1 and app = $2 and key = $3",
@@ -86,7 +86,7 @@ pub async fn find(pool: &PgPool, app: &str, key: &str) -> Result<Option<Claim>, 
 }
 
 /// Forgets keys claimed before `before`; at most `limit` of them. Returns how many.
-pub async fn forget(pool: &PgPool, before: DateTime<Utc>, limit: i64) -> Result<u64, StoreError> {
+pub async fn forget(pool: &Database, before: DateTime<Utc>, limit: i64) -> Result<u64, StoreError> {
     let done = sqlx::query!(
         "-- idempotency_keys.forget
         delete from idempotency_keys

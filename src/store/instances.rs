@@ -1,17 +1,17 @@
 //! Table `instances`: which processes live.
 
 use chrono::{DateTime, TimeDelta, Utc};
-use sqlx::PgPool;
 use uuid::Uuid;
 
 use crate::store::StoreError;
+use crate::store::database::Database;
 
 /// How long the row of a dead instance is kept.
 const KEEP: TimeDelta = TimeDelta::minutes(10);
 
 /// Notes that `instance` lives now, and returns how many do: itself, and those seen after `alive_since`.
 pub async fn beat(
-    pool: &PgPool,
+    pool: &Database,
     instance: Uuid,
     now: DateTime<Utc>,
     alive_since: DateTime<Utc>,
@@ -36,7 +36,7 @@ pub async fn beat(
 }
 
 /// Notes that `instance` stops.
-pub async fn leave(pool: &PgPool, instance: Uuid) -> Result<(), StoreError> {
+pub async fn leave(pool: &Database, instance: Uuid) -> Result<(), StoreError> {
     sqlx::query!("-- instances.leave\ndelete from instances where instance = $1", instance).execute(pool).await?;
     Ok(())
 }

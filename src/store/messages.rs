@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 use serde_json::Value;
-use sqlx::{PgConnection, PgPool};
 use uuid::Uuid;
 
 use crate::domain::attempt::State;
@@ -14,6 +13,7 @@ use crate::domain::ids::MessageId;
 use crate::domain::message::{Message, Outcome};
 use crate::domain::phone::Phone;
 use crate::domain::route::Route;
+use crate::store::database::{Database, Session};
 use crate::store::{StoreError, word};
 
 /// A message with what its sender and its readers need beside the rules.
@@ -139,7 +139,7 @@ impl Found {
 ///
 /// Nobody waits: a message that somebody else holds is left out, as is one that does not exist; [`existing`] tells which. So
 /// a lock that is held for long stops nothing but the messages that it holds, and two lockers never wait for each other.
-pub async fn lock(connection: &mut PgConnection, ids: &[MessageId]) -> Result<Found, StoreError> {
+pub async fn lock(connection: &mut Session, ids: &[MessageId]) -> Result<Found, StoreError> {
     let (buckets, uuids) = keys(ids);
     let rows = select_messages!(
         "from messages m where (m.bucket, m.message_id) in (select * from unnest($1::smallint[], $2::uuid[])) \
@@ -153,7 +153,7 @@ pub async fn lock(connection: &mut PgConnection, ids: &[MessageId]) -> Result<Fo
 }
 
 /// Those of the messages that exist.
-pub async fn existing(connection: &mut PgConnection, ids: &[MessageId]) -> Result<Vec<MessageId>, StoreError> {
+pub async fn existing(connection: &mut Session, ids: &[MessageId]) -> Result<Vec<MessageId>, StoreError> {
     let (buckets, uuids) = keys(ids);
     let rows = sqlx::query_scalar!(
         "-- messages.existing
@@ -168,7 +168,7 @@ pub async fn existing(connection: &mut PgConnection, ids: &[MessageId]) -> Resul
 }
 
 /// Messages with their attempts, as they are now. Unknown ones are left out.
-pub async fn read(pool: &PgPool, ids: &[MessageId]) -> Result<Found, StoreError> {
+pub async fn read(pool: &Database, ids: &[MessageId]) -> Result<Found, StoreError> {
     let (buckets, uuids) = keys(ids);
     let rows = select_messages!(
         "from messages m where (m.bucket, m.message_id) in (select * from unnest($1::smallint[], $2::uuid[]))",
@@ -184,7 +184,7 @@ pub async fn read(pool: &PgPool, ids: &[MessageId]) -> Result<Found, StoreError>
 }
 
 /// One message of an app, with its attempts. `None` when this app has no such message.
-pub async fn find(pool: &PgPool, app: &str, id: MessageId) -> Result<Option<StoredMessage>, StoreError> {
+pub async fn find(pool: &Database, app: &str, id: MessageId) -> Result<Option<StoredMessage>, StoreError> {
     let row = select_messages!(
         "from messages m where m.bucket = $1 and m.message_id = $2 and m.app = $3",
         id.bucket().as_i16(),
@@ -218,7 +218,7 @@ pub struct Filter {
 }
 
 /// An app's messages, newest first, with their attempts.
-pub async fn list(pool: &PgPool, app: &str, filter: &Filter, limit: i64) -> Result<Vec<StoredMessage>, StoreError> {
+pub async fn list(pool: &Database, app: &str, filter: &Filter, limit: i64) -> Result<Vec<StoredMessage>, StoreError> {
     let rows = select_messages!(
         "from messages m where m.app = $1 \
          and ($2::text is null or m.state = $2::text::delivery_state) \
@@ -251,7 +251,7 @@ pub async fn list(pool: &PgPool, app: &str, filter: &Filter, limit: i64) -> Resu
 }
 
 /// Stores new messages, each with its first attempt, in one statement. One that is there already stays as it is.
-pub async fn insert(pool: &PgPool, new: &[Arc<StoredMessage>]) -> Result<(), StoreError> {
+pub async fn insert(pool: &Database, new: &[Arc<StoredMessage>]) -> Result<(), StoreError> {
     // In the order of their keys, so that two groups cannot wait for each other.
     let mut new: Vec<&StoredMessage> = new.iter().map(|m| &**m).collect();
     new.sort_by_key(|m| (m.message.id.bucket().as_i16(), m.message.id));
@@ -332,7 +332,7 @@ pub async fn insert(pool: &PgPool, new: &[Arc<StoredMessage>]) -> Result<(), Sto
 }
 
 /// When the next life ends.
-pub async fn next_end(pool: &PgPool) -> Result<Option<DateTime<Utc>>, StoreError> {
+pub async fn next_end(pool: &Database) -> Result<Option<DateTime<Utc>>, StoreError> {
     Ok(sqlx::query_scalar!("-- messages.next_end\nselect min(expires_at) from messages where outcome = 'pending'")
         .fetch_one(pool)
         .await?)

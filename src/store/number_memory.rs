@@ -1,12 +1,12 @@
 //! Table `number_memory`: which channel did not work for a number. It holds keyed hashes and no numbers.
 
 use chrono::{DateTime, Utc};
-use sqlx::{PgConnection, PgPool};
 
 use crate::domain::code_keys::NumberHash;
 use crate::domain::ids::Bucket;
 use crate::domain::memory::{Lesson, Memory};
 use crate::store::StoreError;
+use crate::store::database::{Database, Session};
 
 /// What was learned of a number. A delivery is told for its hash under every live key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,7 +19,7 @@ pub struct Learned {
 /// Remembers what was learned at `at`, until `forget_at`. Each number at most once, in the order of their keys, so that
 /// two writers cannot wait for each other. A delivery changes what is remembered already, and adds nothing.
 pub async fn write(
-    connection: &mut PgConnection,
+    connection: &mut Session,
     learned: &[Learned],
     at: DateTime<Utc>,
     forget_at: DateTime<Utc>,
@@ -65,7 +65,7 @@ pub async fn write(
 
 /// What was learned since `since` of the number that has these hashes.
 pub async fn recall(
-    pool: &PgPool,
+    pool: &Database,
     bucket: Bucket,
     hashes: &[NumberHash],
     since: DateTime<Utc>,
@@ -85,7 +85,7 @@ pub async fn recall(
 }
 
 /// Forgets one number. Returns whether anything was remembered.
-pub async fn erase(pool: &PgPool, bucket: Bucket, hashes: &[NumberHash]) -> Result<bool, StoreError> {
+pub async fn erase(pool: &Database, bucket: Bucket, hashes: &[NumberHash]) -> Result<bool, StoreError> {
     let done = sqlx::query!(
         "-- number_memory.erase
         delete from number_memory where bucket = $1 and number_hash = any($2)",
@@ -98,7 +98,7 @@ pub async fn erase(pool: &PgPool, bucket: Bucket, hashes: &[NumberHash]) -> Resu
 }
 
 /// Forgets what is over; at most `limit` rows. Returns how many.
-pub async fn forget(pool: &PgPool, now: DateTime<Utc>, limit: i64) -> Result<u64, StoreError> {
+pub async fn forget(pool: &Database, now: DateTime<Utc>, limit: i64) -> Result<u64, StoreError> {
     let done = sqlx::query!(
         "-- number_memory.forget
         delete from number_memory

@@ -3,10 +3,10 @@
 use std::collections::HashMap;
 
 use chrono::{DateTime, Utc};
-use sqlx::{PgConnection, PgPool};
 use uuid::Uuid;
 
 use crate::domain::ids::AttemptId;
+use crate::store::database::{Database, Session};
 use crate::store::{StoreError, slot};
 
 /// An id of a provider, with the attempt it names.
@@ -18,7 +18,7 @@ pub struct ProviderId {
 }
 
 /// Remembers ids. One that is known keeps its first meaning.
-pub async fn insert(connection: &mut PgConnection, ids: &[ProviderId], now: DateTime<Utc>) -> Result<(), StoreError> {
+pub async fn insert(connection: &mut Session, ids: &[ProviderId], now: DateTime<Utc>) -> Result<(), StoreError> {
     let slots: Vec<i16> = ids.iter().map(|id| slot(&[&id.account, &id.provider_message_id])).collect();
     let accounts: Vec<&str> = ids.iter().map(|id| id.account.as_str()).collect();
     let names: Vec<&str> = ids.iter().map(|id| id.provider_message_id.as_str()).collect();
@@ -41,7 +41,7 @@ pub async fn insert(connection: &mut PgConnection, ids: &[ProviderId], now: Date
 }
 
 /// The attempts that this account's provider means by these ids; unknown ids are left out.
-pub async fn find(pool: &PgPool, account: &str, names: &[&str]) -> Result<HashMap<String, AttemptId>, StoreError> {
+pub async fn find(pool: &Database, account: &str, names: &[&str]) -> Result<HashMap<String, AttemptId>, StoreError> {
     let slots: Vec<i16> = names.iter().map(|name| slot(&[account, name])).collect();
     let rows = sqlx::query!(
         "-- provider_ids.find

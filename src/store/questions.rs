@@ -1,11 +1,11 @@
 //! Table `questions`: attempts that their providers are still to be asked about.
 
 use chrono::{DateTime, Utc};
-use sqlx::{PgConnection, PgPool};
 use uuid::Uuid;
 
 use crate::domain::ids::MessageId;
 use crate::store::StoreError;
+use crate::store::database::{Database, Session};
 use crate::store::messages::message_id;
 
 /// An attempt to be asked about, and when.
@@ -20,7 +20,7 @@ pub struct NewQuestion {
 }
 
 /// Plans questions. An attempt with planned ones keeps them.
-pub async fn insert(connection: &mut PgConnection, questions: &[NewQuestion]) -> Result<(), StoreError> {
+pub async fn insert(connection: &mut Session, questions: &[NewQuestion]) -> Result<(), StoreError> {
     let buckets: Vec<i16> = questions.iter().map(|q| q.message.bucket().as_i16()).collect();
     let messages: Vec<Uuid> = questions.iter().map(|q| q.message.uuid()).collect();
     let attempt_nos: Vec<i16> = questions.iter().map(|q| q.attempt_no).collect();
@@ -68,7 +68,7 @@ pub struct DueQuestion {
 /// and its row moves on to the attempt's next time, or goes when none is left. Times that were missed are skipped, not
 /// made up for.
 pub async fn take_up(
-    pool: &PgPool,
+    pool: &Database,
     rooms: &[(String, i64)],
     now: DateTime<Utc>,
 ) -> Result<Vec<DueQuestion>, StoreError> {
@@ -117,7 +117,7 @@ pub async fn take_up(
 }
 
 /// When the next question to these accounts is due.
-pub async fn next(pool: &PgPool, accounts: &[String]) -> Result<Option<DateTime<Utc>>, StoreError> {
+pub async fn next(pool: &Database, accounts: &[String]) -> Result<Option<DateTime<Utc>>, StoreError> {
     Ok(sqlx::query_scalar!(
         "-- questions.next
         select min(d.ask_at) from unnest($1::text[]) as c (account)
@@ -129,7 +129,7 @@ pub async fn next(pool: &PgPool, accounts: &[String]) -> Result<Option<DateTime<
 }
 
 /// Takes back what is still planned about these attempts.
-pub async fn take_back(pool: &PgPool, attempts: &[(MessageId, i16)]) -> Result<(), StoreError> {
+pub async fn take_back(pool: &Database, attempts: &[(MessageId, i16)]) -> Result<(), StoreError> {
     let buckets: Vec<i16> = attempts.iter().map(|(message, _)| message.bucket().as_i16()).collect();
     let messages: Vec<Uuid> = attempts.iter().map(|(message, _)| message.uuid()).collect();
     let attempt_nos: Vec<i16> = attempts.iter().map(|(_, attempt_no)| *attempt_no).collect();
@@ -148,7 +148,7 @@ pub async fn take_back(pool: &PgPool, attempts: &[(MessageId, i16)]) -> Result<(
 
 /// Forgets questions that were due before `before` and that nobody took up, since no instance knows their account any
 /// more; at most `limit` of them. Returns how many.
-pub async fn forget(pool: &PgPool, before: DateTime<Utc>, limit: i64) -> Result<u64, StoreError> {
+pub async fn forget(pool: &Database, before: DateTime<Utc>, limit: i64) -> Result<u64, StoreError> {
     let done = sqlx::query!(
         "-- questions.forget
         delete from questions

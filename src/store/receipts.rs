@@ -1,11 +1,11 @@
 //! Tables `receipts` (of attempts that we know) and `unmatched_receipts` (of ids that we do not know, yet).
 
 use chrono::{DateTime, Utc};
-use sqlx::{PgConnection, PgPool};
 use uuid::Uuid;
 
 use crate::domain::ids::{AttemptId, MessageId};
 use crate::domain::receipt::{DeliveryReceipt, Disposition, ErrorClass, Failure, Status};
+use crate::store::database::{Database, Session};
 use crate::store::{StoreError, slot, word};
 
 /// A receipt as it came in.
@@ -30,7 +30,7 @@ pub struct MatchedReceipt<'a> {
 }
 
 /// Stores receipts of known attempts. One that is there already stays as it is.
-pub async fn insert(connection: &mut PgConnection, receipts: &[MatchedReceipt<'_>]) -> Result<(), StoreError> {
+pub async fn insert(connection: &mut Session, receipts: &[MatchedReceipt<'_>]) -> Result<(), StoreError> {
     let column = |f: fn(&MatchedReceipt<'_>) -> Uuid| receipts.iter().map(f).collect::<Vec<_>>();
     let text = |f: for<'b> fn(&'b MatchedReceipt<'_>) -> &'b str| receipts.iter().map(f).collect::<Vec<_>>();
     let failure = |r: &MatchedReceipt<'_>| r.received.receipt.failure.clone();
@@ -81,7 +81,7 @@ pub struct PastReceipt {
 }
 
 /// All receipts of a message, in the order in which they came.
-pub async fn of_message(pool: &PgPool, message: MessageId) -> Result<Vec<PastReceipt>, StoreError> {
+pub async fn of_message(pool: &Database, message: MessageId) -> Result<Vec<PastReceipt>, StoreError> {
     let rows = sqlx::query!(
         "-- receipts.of_message
         select attempt_no, status, disposition, provider_at, received_at, error_code, error_class
@@ -107,7 +107,7 @@ pub async fn of_message(pool: &PgPool, message: MessageId) -> Result<Vec<PastRec
 }
 
 /// Keeps receipts of ids that we do not know, until the id lands.
-pub async fn insert_unmatched(pool: &PgPool, receipts: &[ReceivedReceipt]) -> Result<(), StoreError> {
+pub async fn insert_unmatched(pool: &Database, receipts: &[ReceivedReceipt]) -> Result<(), StoreError> {
     let slots: Vec<i16> = receipts.iter().map(|r| slot(&[&r.account, &r.receipt.provider_message_id])).collect();
     let ids: Vec<Uuid> = receipts.iter().map(|r| r.receipt_id).collect();
     let callbacks: Vec<Uuid> = receipts.iter().map(|r| r.callback_id).collect();
@@ -148,7 +148,7 @@ pub async fn insert_unmatched(pool: &PgPool, receipts: &[ReceivedReceipt]) -> Re
 
 /// The receipts that wait for one of these provider ids (account, provider message id), oldest first.
 pub async fn unmatched_of(
-    pool: &PgPool,
+    pool: &Database,
     provider_ids: &[(String, String)],
 ) -> Result<Vec<ReceivedReceipt>, StoreError> {
     let slots: Vec<i16> = provider_ids.iter().map(|(account, id)| slot(&[account, id])).collect();
@@ -172,7 +172,7 @@ pub async fn unmatched_of(
 }
 
 /// Receipts that waited long enough for their id to have landed, oldest first: those whose match was interrupted.
-pub async fn matchable(pool: &PgPool, limit: i64) -> Result<Vec<ReceivedReceipt>, StoreError> {
+pub async fn matchable(pool: &Database, limit: i64) -> Result<Vec<ReceivedReceipt>, StoreError> {
     let rows = sqlx::query_as!(
         UnmatchedRow,
         "-- unmatched_receipts.matchable
@@ -189,7 +189,7 @@ pub async fn matchable(pool: &PgPool, limit: i64) -> Result<Vec<ReceivedReceipt>
 }
 
 /// Forgets receipts that were matched; they stand in `receipts` now.
-pub async fn delete_unmatched(pool: &PgPool, receipts: &[ReceivedReceipt]) -> Result<(), StoreError> {
+pub async fn delete_unmatched(pool: &Database, receipts: &[ReceivedReceipt]) -> Result<(), StoreError> {
     let slots: Vec<i16> = receipts.iter().map(|r| slot(&[&r.account, &r.receipt.provider_message_id])).collect();
     let accounts: Vec<&str> = receipts.iter().map(|r| r.account.as_str()).collect();
     let names: Vec<&str> = receipts.iter().map(|r| r.receipt.provider_message_id.as_str()).collect();
@@ -210,7 +210,7 @@ pub async fn delete_unmatched(pool: &PgPool, receipts: &[ReceivedReceipt]) -> Re
 }
 
 /// Forgets receipts that came before `before` and that nobody claimed; at most `limit` of them. Returns how many.
-pub async fn forget_unmatched(pool: &PgPool, before: DateTime<Utc>, limit: i64) -> Result<u64, StoreError> {
+pub async fn forget_unmatched(pool: &Database, before: DateTime<Utc>, limit: i64) -> Result<u64, StoreError> {
     let done = sqlx::query!(
         "-- unmatched_receipts.forget
         delete from unmatched_receipts

@@ -1,12 +1,12 @@
 //! Table `sends`: each request to a provider.
 
 use chrono::{DateTime, Utc};
-use sqlx::{PgConnection, PgPool};
 use uuid::Uuid;
 
 use crate::domain::ids::MessageId;
 use crate::domain::receipt::ErrorClass;
 use crate::store::StoreError;
+use crate::store::database::{Database, Session};
 
 /// One request, from the moment it was handed to the network.
 #[derive(Clone, Debug)]
@@ -26,7 +26,7 @@ pub struct PastSend {
     pub error_class: Option<ErrorClass>,
 }
 
-pub async fn insert(connection: &mut PgConnection, sends: &[PastSend]) -> Result<(), StoreError> {
+pub async fn insert(connection: &mut Session, sends: &[PastSend]) -> Result<(), StoreError> {
     let number = |f: fn(&PastSend) -> i16| sends.iter().map(f).collect::<Vec<i16>>();
     let time = |f: fn(&PastSend) -> DateTime<Utc>| sends.iter().map(f).collect::<Vec<_>>();
     let text = |f: for<'b> fn(&'b PastSend) -> &'b str| sends.iter().map(f).collect::<Vec<_>>();
@@ -60,7 +60,7 @@ pub async fn insert(connection: &mut PgConnection, sends: &[PastSend]) -> Result
 }
 
 /// All requests of a message, in the order in which they began.
-pub async fn of_message(pool: &PgPool, message: MessageId) -> Result<Vec<PastSend>, StoreError> {
+pub async fn of_message(pool: &Database, message: MessageId) -> Result<Vec<PastSend>, StoreError> {
     let rows = sqlx::query!(
         "-- sends.of_message
         select attempt_no, try_no, app, account, started_at, ended_at, result, http_status, error_code, error_class

@@ -1,12 +1,12 @@
 //! The one statement that changes messages and attempts.
 
 use chrono::{DateTime, Utc};
-use sqlx::PgConnection;
 use uuid::Uuid;
 
 use crate::domain::attempt::Attempt;
 use crate::domain::message::Message;
 use crate::store::StoreError;
+use crate::store::database::Session;
 
 /// A message before and after its events.
 pub struct Change<'a> {
@@ -140,7 +140,7 @@ impl<'a> AttemptColumns<'a> {
 ///
 /// # Errors
 /// [`StoreError::Refused`] when a guard did not hold; nothing was changed then.
-pub async fn write(connection: &mut PgConnection, changes: &[Change<'_>]) -> Result<(), StoreError> {
+pub async fn write(connection: &mut Session, changes: &[Change<'_>]) -> Result<(), StoreError> {
     let mut m = MessageColumns::default();
     let mut a = AttemptColumns::default();
     for Change { before, after } in changes {

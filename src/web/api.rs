@@ -2,8 +2,6 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use sqlx::PgPool;
-
 use crate::clock::Clock;
 use crate::services::accept_message::AcceptMessage;
 use crate::services::app_keys::AppKeys;
@@ -12,11 +10,12 @@ use crate::services::memory::NumberMemory;
 use crate::services::pulse::Pulse;
 use crate::services::take_callback::TakeCallback;
 use crate::services::watch::Watch;
+use crate::store::database::Database;
 use crate::telemetry::Ticks;
 
 pub struct Api {
     /// The API's own connections: callbacks, timers and sends have theirs.
-    pub pool: PgPool,
+    pub pool: Database,
     pub clock: Clock,
     pub ledger: Ledger,
     pub watch: Watch,

@@ -234,8 +234,8 @@ async fn keys_addresses_methods_and_ids_that_are_wrong_are_told_apart() {
             let request = app.http.post(format!("{}/v1/messages", app.url)).bearer_auth(&key);
             assert_eq!(request.body(format!(r#"{{"to":"{TO}"}}"#)).send().await.unwrap().status(), 401);
         }
-        let other = AppKeys::new(app.pool.clone(), app.clock.clone()).create("other", "").await.unwrap();
-        let revoked = AppKeys::new(app.pool.clone(), app.clock.clone()).create("shop", "gone").await.unwrap();
+        let other = AppKeys::new(app.pool.clone().into(), app.clock.clone()).create("other", "").await.unwrap();
+        let revoked = AppKeys::new(app.pool.clone().into(), app.clock.clone()).create("shop", "gone").await.unwrap();
         sqlx::query("update api_keys set revoked_at = created_at where key_id = $1")
             .bind(&revoked.key_id)
             .execute(&app.pool)
@@ -723,7 +723,7 @@ async fn fifty_requests_with_one_key_are_one_message() {
         let (status, _, answer) = keyed(app, "k-1", &json!({ "to": TO, "purpose": "login" })).await;
         assert_eq!(refusal(status, &answer), (422, "idempotency-key-reused".into(), String::new()));
         // Another app's keys are its own.
-        let other = AppKeys::new(app.pool.clone(), app.clock.clone()).create("other", "").await.unwrap();
+        let other = AppKeys::new(app.pool.clone().into(), app.clock.clone()).create("other", "").await.unwrap();
         let request = app.http.post(format!("{}/v1/messages", app.url)).bearer_auth(other.key.expose());
         let response = request.header("idempotency-key", "k-1").body(body.to_string()).send().await.unwrap();
         assert_eq!(response.status(), 202);

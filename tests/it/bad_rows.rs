@@ -213,13 +213,14 @@ async fn claims_do_not_collide() {
         waiting(app, 30).await;
         app.clock.advance(TimeDelta::seconds(16));
         let now = app.clock.now();
-        let (mut one, mut two) = (app.pool.begin().await.unwrap(), app.pool.begin().await.unwrap());
+        let database = &app.transitions.pool;
+        let (mut one, mut two) = (database.begin().await.unwrap(), database.begin().await.unwrap());
         let first = claims::take(&mut one, &Claim::Overdue, now, 10, &[]).await.unwrap();
         let second = claims::take(&mut two, &Claim::Overdue, now, 50, &[]).await.unwrap();
         assert_eq!((first.len(), second.len()), (10, 20));
         assert!(first.iter().all(|row| !second.contains(row)));
-        one.rollback().await.unwrap();
-        two.rollback().await.unwrap();
+        one.commit().await.unwrap();
+        two.commit().await.unwrap();
         assert_eq!(fire_deadlines(app).await, 30);
         app.run_workers().await;
     })

@@ -235,7 +235,7 @@ async fn one_bad_status_among_a_thousand_blocks_none_of_the_others() {
             .unwrap();
         assert_eq!(delivered, 499);
 
-        let letters = dead_letters::list(&app.pool, false, 10).await.unwrap();
+        let letters = dead_letters::list(&app.store(), false, 10).await.unwrap();
         assert_eq!(letters.len(), 1);
         let letter = &letters[0];
         assert_eq!(letter.body_bytes as usize, body.len());
@@ -244,9 +244,9 @@ async fn one_bad_status_among_a_thousand_blocks_none_of_the_others() {
             code_keys().open_bytes(letter.body_key_id, letter.letter_id.as_bytes(), &letter.body_sealed).unwrap();
         assert_eq!(&clear[..], body.as_bytes(), "whole, and sealed");
         // Still unreadable: it stays. The others are known.
-        let replayed = replay::run(&app.pool, &app.clock, &code_keys(), &app.callbacks, 10).await.unwrap();
+        let replayed = replay::run(&app.store(), &app.clock, &code_keys(), &app.callbacks, 10).await.unwrap();
         assert!(replayed[0].result.is_err());
-        assert_eq!(dead_letters::list(&app.pool, false, 10).await.unwrap().len(), 1);
+        assert_eq!(dead_letters::list(&app.store(), false, 10).await.unwrap().len(), 1);
         let applied: i64 = sqlx::query_scalar("select count(*) from receipts where disposition <> 'duplicate'")
             .fetch_one(&app.pool)
             .await
@@ -275,11 +275,11 @@ async fn a_dead_letter_that_can_be_read_now_is_taken_once() {
             received_at: start(),
             replayed_at: None,
         };
-        dead_letters::insert(&app.pool, &letter).await.unwrap();
-        let replayed = replay::run(&app.pool, &app.clock, &code_keys(), &app.callbacks, 10).await.unwrap();
+        dead_letters::insert(&app.store(), &letter).await.unwrap();
+        let replayed = replay::run(&app.store(), &app.clock, &code_keys(), &app.callbacks, 10).await.unwrap();
         assert_eq!(replayed[0].result, Ok(1));
         assert_eq!(app.message(&id).await["state"], "delivered");
-        let again = replay::run(&app.pool, &app.clock, &code_keys(), &app.callbacks, 10).await.unwrap();
+        let again = replay::run(&app.store(), &app.clock, &code_keys(), &app.callbacks, 10).await.unwrap();
         assert!(again.is_empty());
     })
     .await;

@@ -192,8 +192,8 @@ async fn killed_servers_lose_nothing_and_send_nothing_twice() {
     ensure_database(&cluster.url("postgres"), "kills").await.unwrap();
     let database_url = cluster.url("kills");
     let pool = PgPoolOptions::new().max_connections(3).connect(&database_url).await.unwrap();
-    otpost::store::database::migrate(&pool).await.unwrap();
-    let app_keys = AppKeys::new(pool.clone(), Clock::live(&pool).await.unwrap());
+    otpost::store::database::migrate(&pool.clone().into()).await.unwrap();
+    let app_keys = AppKeys::new(pool.clone().into(), Clock::live(&pool.clone().into()).await.unwrap());
     let key = app_keys.create("shop", "kills").await.unwrap().key.expose().to_owned();
 
     let config = SimConfig { laws: laws(), hang_limit_ms: 5_000, ..SimConfig::default() };

@@ -8,7 +8,7 @@ use otpost::domain::asking::AskPlan;
 use otpost::domain::attempt::{Attempt, Lease, SendState, State};
 use otpost::domain::channel::Channel;
 use otpost::domain::code::Code;
-use otpost::domain::event::{Event, OnUnknown, SendResult};
+use otpost::domain::event::{Effect, Event, OnUnknown, SendResult};
 use otpost::domain::ids::MessageId;
 use otpost::domain::message::{Message, Outcome};
 use otpost::domain::phone::Phone;
@@ -59,8 +59,8 @@ struct Run<'a> {
     now: DateTime<Utc>,
     /// The rule in memory.
     pure: Message,
-    /// Tokens of leases that were given out.
-    tokens: Vec<Uuid>,
+    /// Tokens of leases that were given out, for which attempt, and when.
+    tokens: Vec<(Uuid, i16, DateTime<Utc>)>,
     failures: u64,
 }
 
@@ -94,13 +94,12 @@ impl Run<'_> {
         match self.random.below(100) {
             0..25 => {
                 let lease = Lease { token: Uuid::now_v7(), until: self.now + TimeDelta::seconds(20) };
-                self.tokens.push(lease.token);
                 (Event::Lease { attempt_no, lease, price: Some("0.04 USD".parse().unwrap()) }, Record::Nothing)
             }
             25..50 => {
                 let current = self.pure.attempts.iter().find_map(|a| Some((a.attempt_no, a.lease?.token)));
                 let old =
-                    self.tokens.len().checked_sub(1).map(|n| self.tokens[self.random.below(n as u64 + 1) as usize]);
+                    self.tokens.len().checked_sub(1).map(|n| self.tokens[self.random.below(n as u64 + 1) as usize].0);
                 let (attempt_no, token) = match (current, old) {
                     (Some(current), _) if self.random.chance(85) => current,
                     (_, Some(old)) => (attempt_no, old),
@@ -118,7 +117,10 @@ impl Run<'_> {
                     6 => SendResult::BreakerOpen { closed_in: TimeDelta::seconds(self.random.below(40) as i64 + 1) },
                     _ => SendResult::Unknown { failure: self.failure(), on_unknown: self.on_unknown() },
                 };
-                let started_at = self.now - TimeDelta::milliseconds(3);
+                // A request leaves as soon as it is leased, whenever its answer comes.
+                let leased = self.tokens.iter().find(|(one, no, _)| (*one, *no) == (token, attempt_no));
+                let leased_at = leased.map(|(.., at)| *at);
+                let started_at = leased_at.unwrap_or(self.pure.created_at);
                 let ask = self.random.chance(70).then(|| self.random.chance(50));
                 let ask = ask.map(|calls_back| AskPlan { ask_by: None, calls_back });
                 (Event::Send { attempt_no, token, result }, Record::Send { started_at, http_status: Some(200), ask })
@@ -186,7 +188,10 @@ impl Run<'_> {
                 self.now += TimeDelta::milliseconds(jump);
                 let (event, record) = self.event();
                 if self.is_for_us(&event, &record) {
-                    step(&mut self.pure, &event, &code_keys(), self.now);
+                    let effect = step(&mut self.pure, &event, &code_keys(), self.now);
+                    if let (Effect::Leased, Event::Lease { attempt_no, lease, .. }) = (effect, &event) {
+                        self.tokens.push((lease.token, *attempt_no, self.now));
+                    }
                     let broken = self.pure.broken_rules();
                     assert!(broken.is_empty(), "{broken:?} after {event:?}: {:#?}", self.pure);
                 }
@@ -195,7 +200,7 @@ impl Run<'_> {
             }
             let run = self.app.transitions.run(&commands).await;
             run.unwrap_or_else(|error| panic!("{error:?} after {told:#?} on the way to {:#?}", self.pure));
-            let stored = messages::find(&self.app.pool, "shop", self.pure.id).await.unwrap().unwrap();
+            let stored = messages::find(&self.app.store(), "shop", self.pure.id).await.unwrap().unwrap();
             assert_eq!(stored.message, self.pure, "after {told:#?}");
         }
     }
@@ -260,7 +265,7 @@ async fn any_events_in_any_order_leave_the_rows_that_the_rule_says() {
             let case = seed.wrapping_mul(1_000_003).wrapping_add(done);
             let mut random = Random(case);
             let id = message(app, done, &mut random).await;
-            let pure = messages::find(&app.pool, "shop", id).await.unwrap().unwrap().message;
+            let pure = messages::find(&app.store(), "shop", id).await.unwrap().unwrap().message;
             let now = app.clock.now();
             let mut run = Run { app, random, now, pure, tokens: Vec::new(), failures: 0 };
             eprintln!("case {case}");

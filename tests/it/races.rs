@@ -284,7 +284,7 @@ async fn two_running_instances_bring_every_fate_to_its_end_by_themselves() {
         sim.set_callback(account, Some(&rehearsal::callback_url(url, account))).unwrap();
     }
     let pool = database.pool().await;
-    let keys = otpost::services::app_keys::AppKeys::new(pool.clone(), a.clock.clone());
+    let keys = otpost::services::app_keys::AppKeys::new(pool.clone().into(), a.clock.clone());
     let key = keys.create("shop", "").await.unwrap().key.expose().to_owned();
     let http = reqwest::Client::new();
     // Those that end without a deadline.

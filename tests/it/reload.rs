@@ -186,7 +186,8 @@ async fn no_message_is_lost_while_settings_change_under_load() {
         sim.set_callback(account, Some(&rehearsal::callback_url(&settings.server.public_url, account))).unwrap();
     }
     let pool = database.pool().await;
-    let key = AppKeys::new(pool.clone(), clock.clone()).create("shop", "").await.unwrap().key.expose().to_owned();
+    let key =
+        AppKeys::new(pool.clone().into(), clock.clone()).create("shop", "").await.unwrap().key.expose().to_owned();
     let http = reqwest::Client::new();
     // Those that end without a deadline, whatever the provider.
     let fates = ["0001", "0002", "0005", "0006", "0012"];

@@ -29,6 +29,7 @@ use otpost::services::take_pulse::TakePulse;
 use otpost::services::transitions::{Command, Record, Transitions};
 use otpost::services::{end_lives, recover, replace};
 use otpost::simulator::{SimConfig, SimTime, Simulator};
+use otpost::store::database::Database;
 use otpost::store::receipts::ReceivedReceipt;
 use serde_json::Value;
 use sha2::{Sha256, Sha512};
@@ -86,6 +87,11 @@ pub async fn with_settings<F: AsyncFnOnce(&TestApp)>(change: impl FnOnce(&mut Se
 }
 
 impl TestApp {
+    /// The pool as the functions of the store take it.
+    pub fn store(&self) -> Database {
+        self.pool.clone().into()
+    }
+
     pub async fn start(change: impl FnOnce(&mut Settings)) -> Self {
         let database = fresh_database().await;
         let start_unix_ms = u64::try_from(start().timestamp_millis()).ok();

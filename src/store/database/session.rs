@@ -1,0 +1,161 @@
+//! A connection that is used until a time, and what becomes of it afterwards.
+
+use std::fmt;
+use std::time::Duration;
+
+use futures_util::future::BoxFuture;
+use futures_util::stream::BoxStream;
+use futures_util::{FutureExt, StreamExt, TryStreamExt, stream};
+use sqlx::pool::PoolConnection;
+use sqlx::postgres::{PgQueryResult, PgRow, PgStatement, PgTypeInfo};
+use sqlx::{Describe, Either, Error, Execute, Executor, PgConnection, Postgres, SqlStr};
+use tokio::time::error::Elapsed;
+use tokio::time::{Instant, timeout, timeout_at};
+
+use super::errors::{ends_connection, lost, timed_out};
+
+/// Longest clean-up of a connection that is given back: a rollback, and a round trip that shows that it lives.
+const GIVE_BACK: Duration = Duration::from_millis(500);
+
+/// A connection of a pool, perhaps with an open transaction. All its statements together end before one deadline. When
+/// it passes, the statement fails, the socket is closed without another word, and the pool may open another connection.
+///
+/// Dropped, it goes back to the pool, after a rollback when a transaction is open. A connection that does not show in
+/// time that it lives is closed.
+pub struct Session {
+    connection: Kept,
+    deadline: Instant,
+    limit: Duration,
+    in_transaction: bool,
+}
+
+impl Session {
+    pub(super) fn new(connection: PoolConnection<Postgres>, deadline: Instant, limit: Duration) -> Self {
+        Self { connection: Kept(Some(connection)), deadline, limit, in_transaction: false }
+    }
+
+    pub(super) async fn begin(&mut self) -> Result<(), Error> {
+        // Before it is sent: whoever stops waiting for the answer leaves a transaction behind.
+        self.in_transaction = true;
+        sqlx::raw_sql("begin").execute(self).await?;
+        Ok(())
+    }
+
+    /// Makes what was written durable.
+    ///
+    /// # Errors
+    /// When the database refuses or does not answer in time; in the latter case it may have been written.
+    pub async fn commit(mut self) -> Result<(), Error> {
+        sqlx::raw_sql("commit").execute(&mut self).await?;
+        self.in_transaction = false;
+        Ok(())
+    }
+
+    fn open(&mut self) -> Result<&mut PgConnection, Error> {
+        self.connection.0.as_deref_mut().ok_or_else(lost)
+    }
+
+    /// What came of a wait. The connection is lost when the deadline passed, or when the answer says so.
+    fn answer<T>(&mut self, waited: Result<Result<T, Error>, Elapsed>) -> Result<T, Error> {
+        let result = waited.unwrap_or_else(|_| Err(timed_out(self.limit)));
+        if result.as_ref().is_err_and(ends_connection) {
+            self.connection.close();
+        }
+        result
+    }
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        let mut connection = Kept(self.connection.0.take());
+        let in_transaction = self.in_transaction;
+        let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
+        // The pool's own way back waits for an answer for ever.
+        runtime.spawn(timeout(GIVE_BACK, async move {
+            if let Some(open) = connection.0.as_mut().filter(|_| in_transaction)
+                && sqlx::raw_sql("rollback").execute(&mut **open).await.is_err()
+            {
+                return;
+            }
+            if let Some(mut open) = connection.0.take() {
+                open.return_to_pool().await;
+            }
+        }));
+    }
+}
+
+impl fmt::Debug for Session {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Session")
+    }
+}
+
+/// A connection whose socket is closed at once when it is dropped; the pool has room for another one then.
+struct Kept(Option<PoolConnection<Postgres>>);
+
+impl Kept {
+    fn close(&mut self) {
+        drop(self.0.take().map(PoolConnection::detach));
+    }
+}
+
+impl Drop for Kept {
+    fn drop(&mut self) {
+        self.close();
+    }
+}
+
+/// Rows are read whole before the first is handed on, so that the reader's pace does not count.
+impl<'c> Executor<'c> for &'c mut Session {
+    type Database = Postgres;
+
+    fn fetch_many<'e, 'q: 'e, E>(self, query: E) -> BoxStream<'e, Result<Either<PgQueryResult, PgRow>, Error>>
+    where
+        'c: 'e,
+        E: 'q + Execute<'q, Postgres>,
+    {
+        let all = async move {
+            let deadline = self.deadline;
+            let waited = timeout_at(deadline, self.open()?.fetch_many(query).try_collect::<Vec<_>>()).await;
+            self.answer(waited)
+        };
+        stream::once(all).map_ok(|rows| stream::iter(rows.into_iter().map(Ok))).try_flatten().boxed()
+    }
+
+    fn fetch_optional<'e, 'q: 'e, E>(self, query: E) -> BoxFuture<'e, Result<Option<PgRow>, Error>>
+    where
+        'c: 'e,
+        E: 'q + Execute<'q, Postgres>,
+    {
+        async move {
+            let deadline = self.deadline;
+            let waited = timeout_at(deadline, self.open()?.fetch_optional(query)).await;
+            self.answer(waited)
+        }
+        .boxed()
+    }
+
+    fn prepare_with<'e>(self, sql: SqlStr, parameters: &'e [PgTypeInfo]) -> BoxFuture<'e, Result<PgStatement, Error>>
+    where
+        'c: 'e,
+    {
+        async move {
+            let deadline = self.deadline;
+            let waited = timeout_at(deadline, self.open()?.prepare_with(sql, parameters)).await;
+            self.answer(waited)
+        }
+        .boxed()
+    }
+
+    fn describe<'e>(self, sql: SqlStr) -> BoxFuture<'e, Result<Describe<Postgres>, Error>>
+    where
+        'c: 'e,
+    {
+        async move {
+            let deadline = self.deadline;
+            let waited = timeout_at(deadline, self.open()?.describe(sql)).await;
+            self.answer(waited)
+        }
+        .boxed()
+    }
+}
