@@ -3,6 +3,7 @@
 
 use std::error::Error as _;
 use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -70,6 +71,24 @@ pub struct Client {
     max_reply_bytes: usize,
 }
 
+/// Keeps a request back that has not left yet. Cheap to clone; all clones are one.
+#[derive(Clone, Debug, Default)]
+pub struct CallOff(Arc<AtomicBool>);
+
+impl CallOff {
+    /// From now on the request does not leave; no matter when it has left already.
+    pub fn call_off(&self) {
+        self.0.store(true, Ordering::SeqCst);
+    }
+
+    pub fn is_called_off(&self) -> bool {
+        self.0.load(Ordering::SeqCst)
+    }
+}
+
+/// The reason of [`Sent::NotSent`] for a request that was called off in time.
+pub const CALLED_OFF: &str = "called_off";
+
 /// What became of a call. `reason`s are words for counters and the timeline.
 pub enum Sent {
     Reply {
@@ -130,20 +149,27 @@ impl Client {
     }
 
     /// One request. `provider` and `account` are for the span only. Dropping the future leaves it open whether the request
-    /// was written.
+    /// was written; `call_off` tells for certain: its body, and so the whole of it, is not written after that.
     #[tracing::instrument(
         name = "provider.call",
         skip_all,
         fields(provider = provider, account = account, host = Empty, status = Empty, unanswered = Empty)
     )]
-    pub async fn send(&self, provider: &str, account: &str, call: Call) -> Exchange {
+    pub async fn send(&self, provider: &str, account: &str, call: Call, call_off: &CallOff) -> Exchange {
         let span = tracing::Span::current();
         let handed_over = Arc::new(OnceLock::new());
+        let kept_back = Arc::new(AtomicBool::new(false));
         let sent = match prepare(&call) {
+            // A request without a body has no other moment at which it could be kept back.
+            Ok(_) if call_off.is_called_off() => Sent::NotSent(CALLED_OFF),
             Ok((url, headers)) => {
                 span.record("host", url.host_str());
-                let body =
-                    OneWrite { bytes: Some(Bytes::from_owner(call.body)), handed_over: Arc::clone(&handed_over) };
+                let body = OneWrite {
+                    bytes: Some(Bytes::from_owner(call.body)),
+                    handed_over: Arc::clone(&handed_over),
+                    call_off: call_off.clone(),
+                    kept_back: Arc::clone(&kept_back),
+                };
                 let request = match call.method {
                     Method::Get => self.http.get(url),
                     Method::Post => self.http.post(url).body(reqwest::Body::wrap(body)),
@@ -151,6 +177,7 @@ impl Client {
                 let request = request.headers(headers);
                 match request.send().await {
                     Ok(response) => self.read(response).await,
+                    Err(_) if kept_back.load(Ordering::SeqCst) => Sent::NotSent(CALLED_OFF),
                     Err(error) => not_answered(&error, handed_over.get().is_some()),
                 }
             }
@@ -244,18 +271,29 @@ fn seconds(value: &HeaderValue) -> Option<Duration> {
     Some(Duration::from_secs(seconds).min(MAX_RETRY_AFTER))
 }
 
-/// A body in one piece, wiped when it is dropped, that notes when the connection took it.
+/// A body in one piece, wiped when it is dropped, that notes when the connection took it, and is not given when the request
+/// was called off.
 struct OneWrite {
     bytes: Option<Bytes>,
     handed_over: Arc<OnceLock<Instant>>,
+    call_off: CallOff,
+    kept_back: Arc<AtomicBool>,
 }
+
+#[derive(Debug, thiserror::Error)]
+#[error("the request was called off")]
+struct CalledOff;
 
 impl Body for OneWrite {
     type Data = Bytes;
-    type Error = std::convert::Infallible;
+    type Error = CalledOff;
 
     fn poll_frame(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
         let this = self.get_mut();
+        if this.bytes.is_some() && this.call_off.is_called_off() {
+            this.kept_back.store(true, Ordering::SeqCst);
+            return Poll::Ready(Some(Err(CalledOff)));
+        }
         this.handed_over.get_or_init(Instant::now);
         Poll::Ready(this.bytes.take().map(|bytes| Ok(Frame::data(bytes))))
     }

@@ -17,7 +17,7 @@ use crate::domain::asking;
 use crate::domain::ids::MessageId;
 use crate::domain::message::Message;
 use crate::domain::receipt::DeliveryReceipt;
-use crate::providers::client::{Client, Sent};
+use crate::providers::client::{CallOff, Client, Sent};
 use crate::providers::{Question, Receipts, Reply};
 use crate::services::account::{Account, Accounts};
 use crate::services::apply_receipts::ApplyReceipts;
@@ -187,7 +187,8 @@ impl Ask {
         let attempt_id = message.id.attempt(due.attempt_no);
         let about = Question { attempt_id, provider_message_id: id, ask_by: due.ask_by.as_deref() };
         let Some(call) = account.provider.question(&about) else { return trouble(None, "cannot_be_asked") };
-        let exchange = timeout(PATIENCE, self.client.send(account.provider_name, &account.name, call)).await;
+        let exchange =
+            timeout(PATIENCE, self.client.send(account.provider_name, &account.name, call, &CallOff::default())).await;
         let (status, retry_after, body) = match exchange.map(|exchange| exchange.sent) {
             Ok(Sent::Reply { status, retry_after, body }) => (status, retry_after, body),
             Ok(Sent::NotSent(reason) | Sent::MaybeSent(reason)) => return trouble(None, reason),

@@ -81,6 +81,14 @@ impl Breaker {
         opened
     }
 
+    /// Told instead when a send that was let through did not take place: the next one tries.
+    pub fn forget(&self, now: DateTime<Utc>) {
+        let mut state = self.lock();
+        if let State::HalfOpen { .. } = *state {
+            *state = State::Open { until: now };
+        }
+    }
+
     pub fn is_open(&self, now: DateTime<Utc>) -> bool {
         matches!(*self.lock(), State::Open { until } | State::HalfOpen { until, .. } if now < until)
     }
@@ -115,6 +123,8 @@ mod tests {
         assert_eq!(breaker.ask(at(31)), Permission::Go);
         assert_eq!(breaker.ask(at(31)), Permission::Open { closed_in: PROBE }, "one at a time");
         assert!(breaker.is_probing(at(32)) && !breaker.is_probing(at(33)), "and the others wait for it, not for long");
+        breaker.forget(at(31));
+        assert_eq!(breaker.ask(at(31)), Permission::Go, "the first did not take place");
         assert!(breaker.tell(false, at(32)));
         assert_eq!(breaker.ask(at(62)), Permission::Go);
         breaker.tell(true, at(63));

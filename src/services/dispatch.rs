@@ -13,7 +13,7 @@ use crate::domain::asking::AskPlan;
 use crate::domain::attempt::Lease;
 use crate::domain::event::{Effect, Event, SendResult};
 use crate::domain::receipt::{ErrorClass, Failure};
-use crate::providers::client::{Client, Sent};
+use crate::providers::client::{CALLED_OFF, Client, Sent};
 use crate::providers::{Abilities, Outbound, Reply, Retry, SendOutcome};
 use crate::services::account::{Account, Accounts};
 use crate::services::breaker::Permission;
@@ -69,7 +69,7 @@ struct Errand {
     tries: i16,
     _permit: OwnedSemaphorePermit,
     /// Until the answer is written down.
-    _held: Held,
+    held: Held,
 }
 
 /// What became of an errand.
@@ -138,7 +138,7 @@ impl Dispatch {
                 attempt_no: row.attempt_no,
                 token: lease.token,
                 _permit: permit,
-                _held: self.transitions.under_way.begin(row.message),
+                held: self.transitions.under_way.begin(row.message, row.attempt_no),
             };
             sends.push(tokio::spawn(Arc::clone(self).send(errand)));
         }
@@ -241,12 +241,17 @@ impl Dispatch {
             callback_url: &account.callback_url,
             life_s: u32::try_from(life_s).unwrap_or(0).max(1),
         });
-        let exchange = self.client.send(account.provider_name, &account.name, call).await;
+        let exchange = self.client.send(account.provider_name, &account.name, call, &errand.held.call_off).await;
         let started = Some(exchange.started.into_std());
         let (outcome, http_status) = match &exchange.sent {
             Sent::Reply { status, retry_after, body } => {
                 let reply = Reply { status: *status, retry_after: *retry_after, body };
                 (account.provider.outcome(&reply), i16::try_from(*status).ok())
+            }
+            Sent::NotSent(CALLED_OFF) => {
+                account.breaker.forget(self.clock.now());
+                let failure = Failure::new(CALLED_OFF, ErrorClass::Expired);
+                return Called::not(SendResult::Rejected { failure, pause: None });
             }
             Sent::NotSent(reason) => {
                 let failure = Failure::new(*reason, ErrorClass::Retryable);

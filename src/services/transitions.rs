@@ -206,6 +206,9 @@ impl Transitions {
 
     /// After the commit.
     fn tell(&self, Told { before, changed, newly_due }: Told, outcomes: &Outcomes) {
+        for id in &changed {
+            self.under_way.call_off_needless(&outcomes.messages[id].message);
+        }
         if newly_due {
             self.wake_sender.notify_one();
         }

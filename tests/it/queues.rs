@@ -7,6 +7,7 @@ use otpost::config::Settings;
 use otpost::domain::channel::Channel;
 use otpost::domain::phone::Phone;
 use otpost::services::accept_message::NewMessage;
+use otpost::simulator::Mode;
 use serde_json::json;
 
 use crate::helpers::app::{TestApp, with_settings};
@@ -156,6 +157,32 @@ async fn instances_share_the_rate_and_the_concurrency_of_an_account() {
         app.dispatch.instances.beat().await.unwrap();
         assert_eq!(app.dispatch.instances.live(), 1, "one left, one was not seen for long");
         assert_eq!(room(&app.dispatch).0, 12);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_probe_that_succeeds_lets_the_others_go_at_once() {
+    let by_sms = |settings: &mut Settings| {
+        settings.route.way.steps = vec!["ycloud-sms".to_owned()];
+        settings.sending.breaker_failures = 1;
+        settings.sending.breaker_open = Duration::from_secs(30);
+    };
+    with_settings(by_sms, async |app| {
+        app.sim.set_mode("ycloud-sms", Mode::Outage).unwrap();
+        accept(app, "shop", 0).await;
+        app.run_workers().await;
+        for n in 1..=110 {
+            accept(app, "shop", n).await;
+        }
+        app.pass(Duration::from_secs(29)).await;
+        app.sim.set_mode("ycloud-sms", Mode::Up).unwrap();
+        app.pass(Duration::from_secs(5)).await;
+        let sent: i64 = sqlx::query_scalar("select count(*) from attempts where send_state = 'accepted'")
+            .fetch_one(&app.pool)
+            .await
+            .unwrap();
+        assert_eq!(sent, 111, "all of them within seconds of the probe");
     })
     .await;
 }

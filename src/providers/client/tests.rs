@@ -29,7 +29,7 @@ fn call(url: String) -> Call {
 }
 
 async fn post(client: &Client, at: SocketAddr) -> Exchange {
-    client.send("test", "test-main", call(format!("http://{at}/v1/send?x=1"))).await
+    client.send("test", "test-main", call(format!("http://{at}/v1/send?x=1")), &CallOff::default()).await
 }
 
 /// Reads one request, head and body.
@@ -143,7 +143,8 @@ async fn a_refused_connection_is_certainly_not_sent() {
 
 #[tokio::test]
 async fn a_name_that_does_not_resolve_is_certainly_not_sent() {
-    let exchange = client().send("test", "test-main", call("http://otpost.invalid/".to_owned())).await;
+    let exchange =
+        client().send("test", "test-main", call("http://otpost.invalid/".to_owned()), &CallOff::default()).await;
     // A resolver without a network may take longer than connecting may.
     assert!(matches!(not_sent(&exchange), "dns" | "connect_timeout"), "{exchange:?}");
 }
@@ -157,7 +158,7 @@ async fn tls_that_fails_or_hangs_is_certainly_not_sent() {
     })
     .await;
     for (at, reason) in [(plain, "connect"), (silent, "connect_timeout")] {
-        let exchange = client().send("test", "test-main", call(format!("https://{at}/"))).await;
+        let exchange = client().send("test", "test-main", call(format!("https://{at}/")), &CallOff::default()).await;
         assert_eq!(not_sent(&exchange), reason);
     }
 }
@@ -270,11 +271,11 @@ async fn a_kept_connection_is_used_again_and_its_idle_close_is_told_honestly() {
 async fn what_cannot_be_a_request_is_certainly_not_sent() {
     let client = client();
     for url in ["", "not a url", "ftp://127.0.0.1/", "data:,x"] {
-        not_sent(&client.send("test", "test-main", call(url.to_owned())).await);
+        not_sent(&client.send("test", "test-main", call(url.to_owned()), &CallOff::default()).await);
     }
     let mut bad = call("http://127.0.0.1:9/".to_owned());
     bad.headers = vec![("authorization".into(), Secret::new("Bearer a\nb"))];
-    assert_eq!(not_sent(&client.send("test", "test-main", bad).await), "header");
+    assert_eq!(not_sent(&client.send("test", "test-main", bad, &CallOff::default()).await), "header");
 }
 
 #[test]
@@ -322,7 +323,7 @@ async fn a_trace_names_provider_and_host_and_neither_code_nor_key_nor_query() {
     let at = answering(b"HTTP/1.1 200 OK\r\nContent-Length: 17\r\n\r\n{\"code\":\"493817\"}".to_vec()).await;
     let mut call = call(format!("http://{at}/v1/send?token=t0psecret"));
     call.headers = vec![("authorization".into(), Secret::new("Bearer hunter2"))];
-    let exchange = client().send("meta", "meta-main", call).await;
+    let exchange = client().send("meta", "meta-main", call, &CallOff::default()).await;
     let said = format!("{exchange:?} {}", String::from_utf8_lossy(&log.0.lock().unwrap()));
     for expected in ["provider.call", "meta-main", "127.0.0.1", "status"] {
         assert!(said.contains(expected), "{expected} in {said}");
@@ -330,4 +331,31 @@ async fn a_trace_names_provider_and_host_and_neither_code_nor_key_nor_query() {
     for secret in ["493817", "hunter2", "t0psecret"] {
         assert!(!said.contains(secret), "{said}");
     }
+}
+
+/// The delivery is committed while the connection is being made: the head may leave, the request does not.
+#[tokio::test]
+async fn a_request_that_is_called_off_while_it_connects_does_not_leave() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let at = listener.local_addr().unwrap();
+    let call_off = CallOff::default();
+    let body = OneWrite {
+        bytes: Some(Bytes::from_static(b"{}")),
+        handed_over: Arc::default(),
+        call_off: call_off.clone(),
+        kept_back: Arc::default(),
+    };
+    let (kept_back, handed_over) = (Arc::clone(&body.kept_back), Arc::clone(&body.handed_over));
+    call_off.call_off();
+    let answer = reqwest::Client::new().post(format!("http://{at}/")).body(reqwest::Body::wrap(body)).send();
+    let server = async {
+        let (socket, _) = listener.accept().await.unwrap();
+        read_request(&socket).await
+    };
+    let (answer, read) = tokio::join!(answer, server);
+    assert!(answer.is_err() && kept_back.load(Ordering::SeqCst) && handed_over.get().is_none());
+    assert!(!String::from_utf8_lossy(&read).contains("{}"), "no body, so no request");
+
+    let exchange = client().send("test", "test-main", call(format!("http://{at}/")), &call_off).await;
+    assert!(matches!(exchange.sent, Sent::NotSent(CALLED_OFF)), "{exchange:?}");
 }
