@@ -109,10 +109,11 @@ impl App {
     pub async fn build(settings: &Settings, means: Means) -> Result<Self, BuildError> {
         let Means { database_url: url, code_keys: keys, clock, migrate } = means;
         telemetry::start_metrics();
-        let api_pool = database::connect(&url, "otpost api", settings.database.connections, Plans::Search).await?;
-        let work_pool =
-            database::connect(&url, "otpost work", settings.database.ledger_connections, Plans::ByKey).await?;
-        let intake_pool = database::connect(&url, "otpost intake", intake::CONNECTIONS, Plans::ByKey).await?;
+        let server = database::Server::find(&url).await?;
+        let api_pool = server.pool("otpost api", settings.database.connections, Plans::Search);
+        let work_pool = server.pool("otpost work", settings.database.ledger_connections, Plans::ByKey);
+        let intake_pool = server.pool("otpost intake", intake::CONNECTIONS, Plans::ByKey);
+        server.keep_watch();
         if migrate {
             database::migrate(&work_pool).await?;
         }

@@ -63,7 +63,12 @@ pub struct Ticks(Arc<Mutex<BTreeMap<&'static str, Instant>>>);
 
 impl Ticks {
     pub fn tick(&self, name: &'static str) {
-        self.lock().insert(name, Instant::now());
+        self.tick_at(name, Instant::now());
+    }
+
+    /// The same for a time that has passed.
+    pub fn tick_at(&self, name: &'static str, at: Instant) {
+        self.lock().insert(name, at);
     }
 
     /// Loops that have not gone round for `longer`.

@@ -1,44 +1,33 @@
 //! Connections, their time limits, and migrations.
 
-mod errors;
+mod availability;
+pub(super) mod errors;
+mod hosts;
+mod server;
 mod session;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use futures_util::stream::BoxStream;
 use futures_util::{FutureExt, StreamExt, TryStreamExt, stream};
-use sqlx::postgres::{PgConnectOptions, PgPoolOptions, PgQueryResult, PgRow, PgStatement, PgTypeInfo};
-use sqlx::{
-    ConnectOptions, Connection, Describe, Either, Error, Execute, Executor, PgConnection, PgPool, Postgres, SqlStr,
-};
-use tokio::time::{Instant, timeout, timeout_at};
+use sqlx::postgres::{PgQueryResult, PgRow, PgStatement, PgTypeInfo};
+use sqlx::{Describe, Either, Error, Execute, Executor, PgPool, Postgres, SqlStr};
+use tokio::time::{Instant, timeout_at};
 
 use crate::store::StoreError;
 
+pub use availability::Availability;
+pub use server::Server;
 pub use session::Session;
 
 static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!();
 
-/// Longest a statement may run before the server ends it.
-const STATEMENT_TIMEOUT: Duration = Duration::from_secs(2);
-/// Longest a statement waits for a row lock.
-const LOCK_TIMEOUT: Duration = Duration::from_secs(1);
-/// Longest an open transaction may idle; it would hold back vacuum and locks.
-const IDLE_IN_TRANSACTION_TIMEOUT: Duration = Duration::from_secs(5);
-/// Longest a request waits for a free connection.
-const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(2);
 /// Longest one statement takes, with the wait for a connection: longer than the server's own limit, which says more.
 const STATEMENT_LIMIT: Duration = Duration::from_secs(3);
 /// Longest a transaction takes from its beginning to the end of its commit, with the wait for a connection.
 const TRANSACTION_LIMIT: Duration = Duration::from_secs(5);
-/// Longest a new connection takes.
-const CONNECT_LIMIT: Duration = Duration::from_secs(5);
-
-/// A connection that idled longer is asked whether it still lives before it is used.
-const PING_AFTER: Duration = Duration::from_secs(1);
-/// Longest it may take to answer that.
-const PING_LIMIT: Duration = Duration::from_millis(500);
 
 /// How the server is to plan the statements of a pool.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -74,6 +63,9 @@ impl Plans {
 #[derive(Clone, Debug)]
 pub struct Database {
     pool: PgPool,
+    availability: Availability,
+    /// Keeps the watch over it alive.
+    _server: Option<Arc<Server>>,
 }
 
 impl Database {
@@ -95,6 +87,11 @@ impl Database {
         Ok(session)
     }
 
+    /// Whether the database is known to be away: everything fails at once then.
+    pub fn is_away(&self) -> bool {
+        self.availability.is_away()
+    }
+
     /// Waits until all connections are given back, and closes them.
     pub async fn close(&self) {
         self.pool.close().await;
@@ -102,15 +99,22 @@ impl Database {
 
     async fn session(&self, limit: Duration) -> Result<Session, Error> {
         let deadline = Instant::now() + limit;
-        let connection = timeout_at(deadline, self.pool.acquire()).await.map_err(|_| errors::timed_out(limit))??;
-        Ok(Session::new(connection, deadline, limit))
+        let acquire =
+            async { timeout_at(deadline, self.pool.acquire()).await.unwrap_or_else(|_| Err(errors::timed_out(limit))) };
+        match self.availability.unless_away(acquire).await {
+            Ok(connection) => Ok(Session::new(connection, self.availability.clone(), deadline, limit)),
+            Err(error) => {
+                self.availability.note(&error);
+                Err(error)
+            }
+        }
     }
 }
 
 /// For tests and tools that have a pool of their own.
 impl From<PgPool> for Database {
     fn from(pool: PgPool) -> Self {
-        Self { pool }
+        Self { pool, availability: Availability::open(), _server: None }
     }
 }
 
@@ -149,51 +153,18 @@ impl<'p> Executor<'p> for &'p Database {
     }
 }
 
-/// Connects. The server's own guards (time limits) are set on every connection.
+/// Connects once, for a command; a service watches over its [`Server`]. The server's own guards (time limits) are set on
+/// every connection.
 ///
 /// # Errors
-/// When the URL is malformed or nobody answers there.
+/// When the URL is malformed or no server there takes writes.
 pub async fn connect(
     url: &str,
     name: &'static str,
     max_connections: u32,
     plans: Plans,
 ) -> Result<Database, StoreError> {
-    let ms = |d: Duration| format!("{}ms", d.as_millis());
-    let options = url
-        .parse::<PgConnectOptions>()?
-        .application_name(name)
-        .options([
-            ("statement_timeout", ms(STATEMENT_TIMEOUT)),
-            ("lock_timeout", ms(LOCK_TIMEOUT)),
-            ("idle_in_transaction_session_timeout", ms(IDLE_IN_TRANSACTION_TIMEOUT)),
-            ("timezone", "UTC".to_owned()),
-        ])
-        .options(plans.settings().iter().copied())
-        .log_statements(log::LevelFilter::Off)
-        .log_slow_statements(log::LevelFilter::Off, Duration::MAX);
-    // The pool would only say that it waited; the first connection by itself says what is wrong.
-    let first = async { PgConnection::connect_with(&options).await?.close().await };
-    timeout(CONNECT_LIMIT, first).await.unwrap_or_else(|_| Err(errors::timed_out(CONNECT_LIMIT)))?;
-    let pool = PgPoolOptions::new()
-        .max_connections(max_connections)
-        .acquire_timeout(ACQUIRE_TIMEOUT)
-        .test_before_acquire(false)
-        .before_acquire(|connection, meta| {
-            Box::pin(async move {
-                // A future dropped during `begin` can leave an open transaction behind: never hand that on.
-                if connection.is_in_transaction() {
-                    return Ok(false);
-                }
-                if meta.idle_for > PING_AFTER {
-                    let ping = timeout(PING_LIMIT, connection.ping());
-                    ping.await.unwrap_or_else(|_| Err(errors::timed_out(PING_LIMIT)))?;
-                }
-                Ok(true)
-            })
-        })
-        .connect_lazy_with(options);
-    Ok(Database { pool })
+    Ok(Server::find(url).await?.pool(name, max_connections, plans))
 }
 
 /// Brings the tables up to date. Safe to run from several instances at once.

@@ -22,6 +22,8 @@ pub mod database;
 
 use sha2::{Digest, Sha256};
 
+use crate::store::database::errors::{self, Fault};
+
 /// What can go wrong between us and the database. A lost race or a duplicate key is a return value, not one of these.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
@@ -56,22 +58,16 @@ impl StoreError {
 
 impl From<sqlx::Error> for StoreError {
     fn from(error: sqlx::Error) -> Self {
-        match &error {
-            sqlx::Error::Database(e) => match e.code().as_deref() {
-                // Classes 08 (connection), 40 (rolled back), 53 (resources), 57 (shutdown), 55P03 (lock timeout).
-                Some(code) if ["08", "40", "53", "57"].contains(&&code[..2]) || code == "55P03" => {
-                    Self::Unavailable(error)
-                }
-                Some(code) if code.starts_with("23") => {
-                    let constraint = e.constraint().unwrap_or("a constraint without a name").to_owned();
-                    Self::Refused { constraint, source: error }
-                }
-                _ => Self::Corrupt { what: e.message().to_owned() },
-            },
-            sqlx::Error::ColumnDecode { .. } | sqlx::Error::Decode(_) | sqlx::Error::TypeNotFound { .. } => {
-                Self::Corrupt { what: error.to_string() }
+        match errors::fault(&error) {
+            Fault::Unavailable => Self::Unavailable(error),
+            Fault::Refused => {
+                let constraint = error.as_database_error().and_then(|e| e.constraint());
+                let constraint = constraint.unwrap_or("a constraint without a name").to_owned();
+                Self::Refused { constraint, source: error }
             }
-            _ => Self::Unavailable(error),
+            Fault::Corrupt => Self::Corrupt {
+                what: error.as_database_error().map_or_else(|| error.to_string(), |e| e.message().to_owned()),
+            },
         }
     }
 }

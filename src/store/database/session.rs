@@ -9,9 +9,9 @@ use futures_util::{FutureExt, StreamExt, TryStreamExt, stream};
 use sqlx::pool::PoolConnection;
 use sqlx::postgres::{PgQueryResult, PgRow, PgStatement, PgTypeInfo};
 use sqlx::{Describe, Either, Error, Execute, Executor, PgConnection, Postgres, SqlStr};
-use tokio::time::error::Elapsed;
 use tokio::time::{Instant, timeout, timeout_at};
 
+use super::availability::Availability;
 use super::errors::{ends_connection, lost, timed_out};
 
 /// Longest clean-up of a connection that is given back: a rollback, and a round trip that shows that it lives.
@@ -24,14 +24,20 @@ const GIVE_BACK: Duration = Duration::from_millis(500);
 /// time that it lives is closed.
 pub struct Session {
     connection: Kept,
+    availability: Availability,
     deadline: Instant,
     limit: Duration,
     in_transaction: bool,
 }
 
 impl Session {
-    pub(super) fn new(connection: PoolConnection<Postgres>, deadline: Instant, limit: Duration) -> Self {
-        Self { connection: Kept(Some(connection)), deadline, limit, in_transaction: false }
+    pub(super) fn new(
+        connection: PoolConnection<Postgres>,
+        availability: Availability,
+        deadline: Instant,
+        limit: Duration,
+    ) -> Self {
+        Self { connection: Kept(Some(connection)), availability, deadline, limit, in_transaction: false }
     }
 
     pub(super) async fn begin(&mut self) -> Result<(), Error> {
@@ -55,13 +61,34 @@ impl Session {
         self.connection.0.as_deref_mut().ok_or_else(lost)
     }
 
-    /// What came of a wait. The connection is lost when the deadline passed, or when the answer says so.
-    fn answer<T>(&mut self, waited: Result<Result<T, Error>, Elapsed>) -> Result<T, Error> {
-        let result = waited.unwrap_or_else(|_| Err(timed_out(self.limit)));
-        if result.as_ref().is_err_and(ends_connection) {
-            self.connection.close();
+    fn wait(&self) -> Wait {
+        Wait { availability: self.availability.clone(), deadline: self.deadline, limit: self.limit }
+    }
+
+    /// Closes the connection when the failure says that it is of no use any more.
+    fn settle<T>(&mut self, result: Result<T, Error>) -> Result<T, Error> {
+        if let Err(error) = &result {
+            self.availability.note(error);
+            if ends_connection(error) {
+                self.connection.close();
+            }
         }
         result
+    }
+}
+
+/// A wait for one answer: until the deadline, or until the database is known to be away.
+struct Wait {
+    availability: Availability,
+    deadline: Instant,
+    limit: Duration,
+}
+
+impl Wait {
+    async fn for_answer<T>(self, work: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+        let Self { availability, deadline, limit } = self;
+        let in_time = async { timeout_at(deadline, work).await.unwrap_or_else(|_| Err(timed_out(limit))) };
+        availability.unless_away(in_time).await
     }
 }
 
@@ -69,6 +96,9 @@ impl Drop for Session {
     fn drop(&mut self) {
         let mut connection = Kept(self.connection.0.take());
         let in_transaction = self.in_transaction;
+        if self.availability.is_away() {
+            return;
+        }
         let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
         // The pool's own way back waits for an answer for ever.
         runtime.spawn(timeout(GIVE_BACK, async move {
@@ -115,9 +145,9 @@ impl<'c> Executor<'c> for &'c mut Session {
         E: 'q + Execute<'q, Postgres>,
     {
         let all = async move {
-            let deadline = self.deadline;
-            let waited = timeout_at(deadline, self.open()?.fetch_many(query).try_collect::<Vec<_>>()).await;
-            self.answer(waited)
+            let wait = self.wait();
+            let result = wait.for_answer(self.open()?.fetch_many(query).try_collect::<Vec<_>>()).await;
+            self.settle(result)
         };
         stream::once(all).map_ok(|rows| stream::iter(rows.into_iter().map(Ok))).try_flatten().boxed()
     }
@@ -128,9 +158,9 @@ impl<'c> Executor<'c> for &'c mut Session {
         E: 'q + Execute<'q, Postgres>,
     {
         async move {
-            let deadline = self.deadline;
-            let waited = timeout_at(deadline, self.open()?.fetch_optional(query)).await;
-            self.answer(waited)
+            let wait = self.wait();
+            let result = wait.for_answer(self.open()?.fetch_optional(query)).await;
+            self.settle(result)
         }
         .boxed()
     }
@@ -140,9 +170,9 @@ impl<'c> Executor<'c> for &'c mut Session {
         'c: 'e,
     {
         async move {
-            let deadline = self.deadline;
-            let waited = timeout_at(deadline, self.open()?.prepare_with(sql, parameters)).await;
-            self.answer(waited)
+            let wait = self.wait();
+            let result = wait.for_answer(self.open()?.prepare_with(sql, parameters)).await;
+            self.settle(result)
         }
         .boxed()
     }
@@ -152,9 +182,9 @@ impl<'c> Executor<'c> for &'c mut Session {
         'c: 'e,
     {
         async move {
-            let deadline = self.deadline;
-            let waited = timeout_at(deadline, self.open()?.describe(sql)).await;
-            self.answer(waited)
+            let wait = self.wait();
+            let result = wait.for_answer(self.open()?.describe(sql)).await;
+            self.settle(result)
         }
         .boxed()
     }
