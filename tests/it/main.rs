@@ -12,6 +12,7 @@ mod kills;
 mod memory;
 mod model;
 mod orphans;
+mod outages;
 mod polling;
 mod postgres;
 mod proofs;
