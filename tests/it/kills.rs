@@ -71,7 +71,7 @@ fn settings(listen: SocketAddr, simulator_url: &str) -> Settings {
     settings
 }
 
-fn laws() -> Laws {
+pub fn laws() -> Laws {
     let uniform = |from_ms, to_ms| Latency::Uniform { from_ms, to_ms };
     let trouble = ChannelLaws {
         answer: uniform(5.0, 150.0),
@@ -93,33 +93,37 @@ fn laws() -> Laws {
     Laws { whatsapp: ChannelLaws { silent: 0.1, contradictory: 0.02, is_read: 0.3, ..trouble.clone() }, sms: trouble }
 }
 
+/// Prefixes of mobile networks, so that long runs do not write to a number twice: 10 000 numbers each.
+const NETWORKS: [&str; 8] = ["812", "813", "821", "822", "852", "853", "811", "851"];
+
 /// What the clients know.
 #[derive(Default)]
-struct Seen {
+pub struct Seen {
     /// Numbers by message id: each was answered 202.
-    accepted: BTreeMap<String, String>,
-    answered_at: Vec<Instant>,
-    gave_up: usize,
+    pub accepted: BTreeMap<String, String>,
+    pub answered_at: Vec<Instant>,
+    pub gave_up: usize,
     /// Why requests were repeated, and how often.
-    repeated: BTreeMap<String, usize>,
+    pub repeated: BTreeMap<String, usize>,
 }
 
-struct Load {
-    http: reqwest::Client,
-    url: String,
-    key: String,
-    seen: Mutex<Seen>,
+pub struct Load {
+    pub http: reqwest::Client,
+    pub url: String,
+    pub key: String,
+    pub seen: Mutex<Seen>,
 }
 
 impl Load {
     /// Asks for one message, again and again with the same key, until it is accepted.
-    async fn send(self: Arc<Self>, n: u64) {
+    pub async fn send(self: Arc<Self>, n: u64) {
         // Each of the twelve fates, and four by law.
         let end = match n % 16 {
             fate @ 1..=12 => fate,
             _ => 5_000 + n % 1_000,
         };
-        let to = format!("+62812{:04}{end:04}", n % 10_000);
+        let network = NETWORKS[(n / 10_000) as usize % NETWORKS.len()];
+        let to = format!("+62{network}{:04}{end:04}", n % 10_000);
         let began = Instant::now();
         while began.elapsed() < PATIENCE {
             let request = self.http.post(format!("{}/v1/messages", self.url)).bearer_auth(&self.key);
@@ -149,10 +153,10 @@ impl Load {
     }
 }
 
-struct Server(Child);
+pub struct Server(Child);
 
 impl Server {
-    fn start(database_url: &str, port: u16, simulator_url: &str) -> Self {
+    pub fn start(database_url: &str, port: u16, simulator_url: &str) -> Self {
         let mut command = Command::new(std::env::current_exe().unwrap());
         command.args(["--exact", "kills::server", "--nocapture", "--test-threads=1"]);
         command.env(SERVER, format!("{database_url}\n{port}\n{simulator_url}")).stdout(Stdio::piped());
@@ -164,7 +168,7 @@ impl Server {
     }
 
     /// SIGKILL.
-    fn kill(&mut self) {
+    pub fn kill(&mut self) {
         self.0.kill().unwrap();
         self.0.wait().unwrap();
     }
@@ -177,8 +181,27 @@ impl Drop for Server {
     }
 }
 
-fn number(variable: &str, otherwise: u64) -> u64 {
+pub fn number(variable: &str, otherwise: u64) -> u64 {
     std::env::var(variable).ok().map_or(otherwise, |text| text.parse().expect("a whole number"))
+}
+
+/// Sends `per_second` messages, each until it is accepted, as long as it is not over. Returns how many.
+pub async fn generate(load: Arc<Load>, per_second: u64, over: Arc<AtomicBool>) -> u64 {
+    let mut clients = tokio::task::JoinSet::new();
+    let mut every = tokio::time::interval(Duration::from_millis(1_000 / per_second));
+    every.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let mut n = 0;
+    while !over.load(Ordering::Relaxed) {
+        every.tick().await;
+        if clients.len() >= CLIENTS {
+            clients.join_next().await;
+        }
+        while clients.try_join_next().is_some() {}
+        clients.spawn(Arc::clone(&load).send(n));
+        n += 1;
+    }
+    clients.join_all().await;
+    n
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -208,24 +231,7 @@ async fn killed_servers_lose_nothing_and_send_nothing_twice() {
     let http = reqwest::Client::builder().timeout(Duration::from_secs(5)).build().unwrap();
     let load = Arc::new(Load { http, url, key, seen: Mutex::default() });
     let over = Arc::new(AtomicBool::new(false));
-    let (generator, ended) = (Arc::clone(&load), Arc::clone(&over));
-    let clients = tokio::spawn(async move {
-        let mut clients = tokio::task::JoinSet::new();
-        let mut every = tokio::time::interval(Duration::from_millis(1_000 / PER_SECOND));
-        every.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-        let mut n = 0;
-        while !ended.load(Ordering::Relaxed) {
-            every.tick().await;
-            if clients.len() >= CLIENTS {
-                clients.join_next().await;
-            }
-            while clients.try_join_next().is_some() {}
-            clients.spawn(Arc::clone(&generator).send(n));
-            n += 1;
-        }
-        clients.join_all().await;
-        n
-    });
+    let clients = tokio::spawn(generate(Arc::clone(&load), PER_SECOND, Arc::clone(&over)));
 
     let mut killed_at = Vec::new();
     for _ in 0..kills {
@@ -279,7 +285,7 @@ async fn killed_servers_lose_nothing_and_send_nothing_twice() {
 }
 
 /// Nothing is due, leased or armed, and every callback is told.
-async fn wait_for_quiet(pool: &PgPool, sim: &Simulator) {
+pub async fn wait_for_quiet(pool: &PgPool, sim: &Simulator) {
     let began = Instant::now();
     loop {
         let busy: i64 = sqlx::query_scalar(
@@ -297,17 +303,17 @@ async fn wait_for_quiet(pool: &PgPool, sim: &Simulator) {
     }
 }
 
-struct Found {
-    unknown: i64,
-    ran_out: i64,
-    resent: u64,
-    doubled_phones: usize,
-    callbacks: usize,
-    replaced: i64,
-    latest_s: f64,
+pub struct Found {
+    pub unknown: i64,
+    pub ran_out: i64,
+    pub resent: u64,
+    pub doubled_phones: usize,
+    pub callbacks: usize,
+    pub replaced: i64,
+    pub latest_s: f64,
 }
 
-async fn look(pool: &PgPool, sim: &Simulator, seen: &Seen) -> Found {
+pub async fn look(pool: &PgPool, sim: &Simulator, seen: &Seen) -> Found {
     // Nothing accepted is lost, and nothing is there that nobody asked for.
     let stored: Vec<(String,)> =
         sqlx::query_as("select message_id::text from messages order by 1").fetch_all(pool).await.unwrap();

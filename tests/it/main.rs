@@ -6,6 +6,7 @@ mod callbacks;
 mod callback_proofs;
 mod codes;
 mod demo;
+mod failover;
 mod fates;
 mod health;
 mod kills;

@@ -2,5 +2,6 @@
 
 pub mod app;
 pub mod database;
+pub mod node;
 pub mod proxy;
 pub mod invariants;

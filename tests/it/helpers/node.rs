@@ -1,0 +1,234 @@
+//! A PostgreSQL server that a test runs by hand: killed, paused, made read-only, promoted, copied.
+
+use std::fs::{self, File};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, chown};
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process};
+use sqlx::{AssertSqlSafe, Connection, PgConnection};
+
+/// Longest start, also after a crash.
+const READY_WITHIN: Duration = Duration::from_secs(60);
+const DATABASE: &str = "otpost";
+
+/// Its folder holds `data` and `socket`. Dropped, it is killed with everything that it started.
+pub struct Node {
+    dir: PathBuf,
+    postmaster: Option<Child>,
+}
+
+impl Node {
+    /// A new cluster with an empty database. `sync` makes it wait for a standby; see [`Node::wait_for_standby`].
+    pub async fn primary(dir: &Path) -> Self {
+        let mut node = Self::prepare(dir);
+        let mut initdb = node.program("initdb");
+        initdb.args(["--username=otpost", "--auth=trust", "--encoding=UTF8", "--locale=C", "--no-sync", "--pgdata"]);
+        run(initdb.arg(node.data()));
+        let conf = "listen_addresses = ''\nport = 5432\nfsync = off\nwal_level = replica\nmax_wal_senders = 8\n\
+                    hot_standby = on\nshared_buffers = 64MB\nmax_connections = 100\nwal_keep_size = 256MB\n\
+                    log_min_messages = warning\ninclude_if_exists = 'sync.conf'\n";
+        let file = node.data().join("postgresql.conf");
+        let old = fs::read_to_string(&file).unwrap();
+        fs::write(&file, format!("{old}\n{conf}")).unwrap();
+        node.start().await;
+        node.run("postgres", &format!("create database {DATABASE}")).await.unwrap();
+        node
+    }
+
+    /// A standby of `primary`, copied from it, that has begun to follow it.
+    pub async fn standby(dir: &Path, primary: &Self) -> Self {
+        let mut node = Self::prepare(dir);
+        let mut copy = node.program("pg_basebackup");
+        copy.args(["--username=otpost", "--write-recovery-conf", "--wal-method=stream", "--checkpoint=fast"]);
+        run(copy.arg("--no-sync").arg("--host").arg(primary.socket()).arg("--pgdata").arg(node.data()));
+        // Promoted, it must not wait for a standby that is not there yet.
+        fs::remove_file(node.data().join("sync.conf")).ok();
+        node.start().await;
+        node
+    }
+
+    fn prepare(dir: &Path) -> Self {
+        let node = Self { dir: dir.to_owned(), postmaster: None };
+        fs::remove_dir_all(dir).ok();
+        for folder in [dir.to_owned(), node.data(), node.socket()] {
+            fs::DirBuilder::new().mode(0o700).create(&folder).unwrap();
+            if let Some((uid, gid)) = lent() {
+                chown(&folder, Some(uid), Some(gid)).unwrap();
+            }
+        }
+        node
+    }
+
+    pub async fn start(&mut self) {
+        let log = File::options().create(true).append(true).open(self.dir.join("log")).unwrap();
+        let mut postgres = self.program("postgres");
+        postgres.arg("-D").arg(self.data()).arg("-k").arg(self.socket()).process_group(0);
+        postgres.stdin(Stdio::null()).stdout(log.try_clone().unwrap()).stderr(log);
+        self.postmaster = Some(postgres.spawn().unwrap());
+        let began = Instant::now();
+        while let Err(error) = PgConnection::connect(&self.url("postgres")).await {
+            assert!(began.elapsed() < READY_WITHIN, "{error}: {}", self.log());
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    pub fn log(&self) -> String {
+        fs::read_to_string(self.dir.join("log")).unwrap_or_default()
+    }
+
+    pub fn data(&self) -> PathBuf {
+        self.dir.join("data")
+    }
+
+    pub fn socket(&self) -> PathBuf {
+        self.dir.join("socket")
+    }
+
+    fn url(&self, database: &str) -> String {
+        format!("postgres://otpost@localhost/{database}?host={}", self.socket().display())
+    }
+
+    /// The address of the test's database.
+    pub fn database_url(&self) -> String {
+        self.url(DATABASE)
+    }
+
+    /// The address of the database on whichever of the two takes writes.
+    pub fn url_of_pair(one: &Path, other: &Path) -> String {
+        let (one, other) = (one.join("socket"), other.join("socket"));
+        format!(
+            "postgres://otpost@/{DATABASE}?host={},{}&target_session_attrs=read-write",
+            one.display(),
+            other.display()
+        )
+    }
+
+    pub async fn run(&self, database: &str, sql: &str) -> Result<(), sqlx::Error> {
+        let mut connection = PgConnection::connect(&self.url(database)).await?;
+        sqlx::raw_sql(AssertSqlSafe(sql.to_owned())).execute(&mut connection).await?;
+        connection.close().await
+    }
+
+    pub async fn ask(&self, sql: &str) -> Result<String, sqlx::Error> {
+        let mut connection = PgConnection::connect(&self.url("postgres")).await?;
+        let answer = sqlx::query_scalar(AssertSqlSafe(sql.to_owned())).fetch_one(&mut connection).await?;
+        connection.close().await?;
+        Ok(answer)
+    }
+
+    /// Commits wait for the standby from now on; returns when there is one.
+    pub async fn wait_for_standby(&self) {
+        fs::write(self.data().join("sync.conf"), "synchronous_standby_names = '*'\n").unwrap();
+        self.signal(Signal::HUP);
+        let began = Instant::now();
+        while self.ask("select count(*)::text from pg_stat_replication where sync_state = 'sync'").await.unwrap() == "0"
+        {
+            assert!(began.elapsed() < READY_WITHIN, "no standby: {}", self.log());
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    pub async fn promote(&self) {
+        self.ask("select pg_promote(true, 30)::text").await.unwrap();
+    }
+
+    /// To the postmaster.
+    pub fn signal(&self, signal: Signal) {
+        let postmaster = self.postmaster.as_ref().expect("it runs");
+        kill_process(Pid::from_child(postmaster), signal).unwrap();
+    }
+
+    /// To all processes of the server, the postmaster last when `postmaster_too`.
+    pub fn signal_backends(&self, signal: Signal, postmaster_too: bool) {
+        let postmaster = self.postmaster.as_ref().expect("it runs");
+        for child in children(postmaster.id()) {
+            kill_process(child, signal).ok();
+        }
+        if postmaster_too {
+            self.signal(signal);
+        }
+    }
+
+    /// SIGKILL of everything: as if the machine were gone.
+    pub fn kill(&mut self) {
+        self.signal_backends(Signal::KILL, true);
+        self.reap();
+    }
+
+    /// Ends without a checkpoint, as `pg_ctl stop -m immediate`.
+    pub fn stop_immediately(&mut self) {
+        self.signal(Signal::QUIT);
+        self.reap();
+    }
+
+    fn reap(&mut self) {
+        if let Some(mut postmaster) = self.postmaster.take() {
+            postmaster.wait().unwrap();
+        }
+    }
+
+    fn program(&self, name: &str) -> Command {
+        let mut command = Command::new(bin().join(name));
+        command.current_dir(&self.dir).env_clear().env("PATH", "/usr/bin:/bin").stdin(Stdio::null());
+        if let Some((uid, gid)) = lent() {
+            command.uid(uid).gid(gid);
+        }
+        command
+    }
+}
+
+impl Drop for Node {
+    fn drop(&mut self) {
+        if let Some(mut postmaster) = self.postmaster.take() {
+            for child in children(postmaster.id()) {
+                kill_process(child, Signal::KILL).ok();
+            }
+            postmaster.kill().ok();
+            postmaster.wait().ok();
+        }
+        fs::remove_dir_all(&self.dir).ok();
+    }
+}
+
+fn run(command: &mut Command) {
+    let output = command.output().unwrap();
+    assert!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&output.stderr));
+}
+
+/// `OTPOST_PG_BIN`, or the newest that is installed.
+fn bin() -> PathBuf {
+    if let Some(bin) = std::env::var_os("OTPOST_PG_BIN").filter(|bin| !bin.is_empty()) {
+        return bin.into();
+    }
+    let installed = fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
+    let newest = installed.max_by_key(|entry| entry.file_name().to_str().and_then(|name| name.parse::<u32>().ok()));
+    newest.expect("PostgreSQL is installed").path().join("bin")
+}
+
+/// Whom the server runs as when the tests run as root, which it refuses.
+fn lent() -> Option<(u32, u32)> {
+    if !rustix::process::geteuid().is_root() {
+        return None;
+    }
+    let passwd = fs::read_to_string("/etc/passwd").unwrap();
+    let of = |name: &str| {
+        let line = passwd.lines().find(|line| line.split(':').next() == Some(name))?;
+        let mut fields = line.split(':').skip(2);
+        Some((fields.next()?.parse().ok()?, fields.next()?.parse().ok()?))
+    };
+    of("postgres").or_else(|| of("nobody"))
+}
+
+fn children(parent: u32) -> Vec<Pid> {
+    let of = |entry: io::Result<fs::DirEntry>| {
+        let pid: i32 = entry.ok()?.file_name().to_str()?.parse().ok()?;
+        let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+        let theirs: u32 = stat.rsplit_once(") ")?.1.split(' ').nth(1)?.parse().ok()?;
+        (theirs == parent).then(|| Pid::from_raw(pid)).flatten()
+    };
+    fs::read_dir("/proc").unwrap().filter_map(of).collect()
+}
