@@ -5,8 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
-use actix_web::dev::{Server, ServerHandle};
-use actix_web::{App as ActixApp, HttpServer, web};
+use actix_web::web;
 use chrono::TimeDelta;
 use tokio::sync::{Notify, mpsc};
 use tokio::task::JoinHandle;
@@ -14,6 +13,7 @@ use tokio::task::JoinHandle;
 use crate::clock::Clock;
 use crate::config::Settings;
 use crate::domain::code_keys::CodeKeys;
+use crate::process;
 use crate::providers::client::{Client, ClientError};
 use crate::reload::Reload;
 use crate::services::accept_message::AcceptMessage;
@@ -42,7 +42,7 @@ use crate::store::provider_ids::ProviderId;
 use crate::telemetry;
 use crate::telemetry::Ticks;
 use crate::web::api::Api;
-use crate::web::routes;
+use crate::web::server::{Limits, Needs, Server};
 use crate::workers::supervise::supervise;
 use crate::workers::{asker, deadlines, instances as instance_loop, janitor, matcher, pulse, sender};
 
@@ -50,10 +50,8 @@ use crate::workers::{asker, deadlines, instances as instance_loop, janitor, matc
 const LEDGER_WORKERS: usize = 2;
 /// How long after a stop signal connections are still taken, so that a load balancer notices.
 const LINGER: Duration = Duration::from_secs(5);
-/// How long requests may take to finish after that, in seconds.
-const FINISH_S: u64 = 25;
-/// Connections served at a time; more wait in the system's queue.
-const MAX_CONNECTIONS: usize = 4096;
+/// How long requests may take to finish after that, and then sends.
+const FINISH: Duration = Duration::from_secs(25);
 
 #[derive(Debug, thiserror::Error)]
 pub enum BuildError {
@@ -99,6 +97,7 @@ pub struct App {
     pub ticks: Ticks,
     landed: mpsc::UnboundedReceiver<Vec<ProviderId>>,
     web_workers: usize,
+    limits: Limits,
 }
 
 impl App {
@@ -212,6 +211,7 @@ impl App {
             ticks,
             landed,
             web_workers,
+            limits: limits(settings),
         })
     }
 
@@ -221,9 +221,8 @@ impl App {
     /// When the listener cannot be used.
     pub fn start(self, listener: TcpListener, loops: Loops) -> Result<Running, BuildError> {
         let address = listener.local_addr().map_err(|e| BuildError::Listen(([0, 0, 0, 0], 0).into(), e))?;
-        let server = serve(self.api.clone(), listener, self.web_workers).map_err(|e| BuildError::Listen(address, e))?;
-        let handle = server.handle();
-        let server = tokio::spawn(server);
+        let server = Server::start(listener, self.web_workers, self.limits.clone(), &self.api);
+        let server = server.map_err(|e| BuildError::Listen(address, e))?;
         let (api, dispatch, reload) = (self.api.clone(), Arc::clone(&self.dispatch), Arc::clone(&self.reload));
         let take_pulse = Arc::clone(&self.take_pulse);
         let instances = self.instances.clone();
@@ -231,7 +230,7 @@ impl App {
             Loops::Run => self.spawn_loops(),
             Loops::ByHand => vec![tokio::spawn(matcher::run(api.callbacks.apply.clone(), self.landed))],
         };
-        Ok(Running { address, api, reload, dispatch, take_pulse, instances, loops, handle, server })
+        Ok(Running { address, api, reload, dispatch, take_pulse, instances, loops, server })
     }
 
     fn spawn_loops(self) -> Vec<JoinHandle<()>> {
@@ -276,16 +275,19 @@ impl App {
     }
 }
 
-fn serve(api: web::Data<Api>, listener: TcpListener, workers: usize) -> std::io::Result<Server> {
-    let server = HttpServer::new(move || ActixApp::new().app_data(api.clone()).configure(routes::configure))
-        .workers(workers)
-        .max_connections(MAX_CONNECTIONS)
-        .client_request_timeout(Duration::from_secs(10))
-        .keep_alive(Duration::from_secs(75))
-        .shutdown_timeout(FINISH_S)
-        .disable_signals()
-        .listen(listener)?;
-    Ok(server.run())
+/// How many connections there is room for, with this process's limit of open files.
+fn limits(settings: &Settings) -> Limits {
+    let database = settings.database.connections + settings.database.ledger_connections + intake::CONNECTIONS;
+    let sends: u64 = settings.accounts.values().map(|account| account.concurrency as u64).sum();
+    let needs = Needs { database: u64::from(database), sends };
+    let server = &settings.server;
+    Limits::new(
+        process::descriptors(),
+        &needs,
+        server.max_connections,
+        server.max_connections_per_address,
+        server.trusted_proxies.clone(),
+    )
 }
 
 /// A service that is up.
@@ -297,8 +299,7 @@ pub struct Running {
     take_pulse: Arc<TakePulse>,
     instances: Instances,
     loops: Vec<JoinHandle<()>>,
-    handle: ServerHandle,
-    server: JoinHandle<std::io::Result<()>>,
+    server: Server,
 }
 
 impl Running {
@@ -309,9 +310,8 @@ impl Running {
         if linger {
             tokio::time::sleep(LINGER).await;
         }
-        self.handle.stop(true).await;
-        let _ = self.server.await;
-        if tokio::time::timeout(Duration::from_secs(FINISH_S), self.dispatch.stop()).await.is_err() {
+        self.server.stop(FINISH).await;
+        if tokio::time::timeout(FINISH, self.dispatch.stop()).await.is_err() {
             tracing::warn!("some sends did not finish; the next start finds them");
         }
         for one in self.loops {

@@ -10,6 +10,7 @@ pub mod providers;
 pub mod config;
 pub mod postgres;
 pub mod telemetry;
+pub mod process;
 pub mod clock;
 pub mod services;
 pub mod workers;

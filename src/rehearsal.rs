@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use crate::config::{
     AccountSettings, CodeSettings, DatabaseSettings, HealthSettings, LogFormat, LogSettings, MemorySettings,
-    ProviderSettings, Purpose, RouteSettings, SendingSettings, ServerSettings, Settings, UnknownPolicy, Way,
+    ProviderSettings, Purpose, RouteSettings, SendingSettings, ServerSettings, Settings, UnknownPolicy, Way, loopback,
 };
 use crate::domain::channel::Channel;
 use crate::domain::language::Language;
@@ -205,7 +205,14 @@ pub fn settings(data_dir: &Path, listen: SocketAddr, simulator_url: &str, replac
     let purpose = |valid_for_s, code_length| Purpose { valid_for_s, code_length, replace_after_s };
     Settings {
         data_dir: data_dir.to_owned(),
-        server: ServerSettings { listen, public_url: format!("http://{listen}"), workers: 2 },
+        server: ServerSettings {
+            listen,
+            public_url: format!("http://{listen}"),
+            workers: 2,
+            trusted_proxies: loopback(),
+            max_connections: None,
+            max_connections_per_address: None,
+        },
         database: DatabaseSettings { url: None, connections: 16, ledger_connections: 8 },
         codes: CodeSettings { keys: None, max_tries: 5 },
         text: Texts::shipped(Some("Example")),

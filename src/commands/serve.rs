@@ -12,6 +12,7 @@ use crate::app::{App, Loops};
 use crate::commands::ground;
 use crate::commands::running::{Announcement, Answer};
 use crate::config::{Settings, environment};
+use crate::process;
 use crate::reload::Reload;
 
 #[derive(clap::Args)]
@@ -22,7 +23,9 @@ pub struct Args {
 }
 
 pub fn run(config: Option<&Path>, args: &Args) -> Result<ExitCode> {
+    process::forbid_core_dumps();
     let settings = ground::settings(config)?;
+    process::raise_descriptors();
     let database = ground::Database::open(&settings)?;
     let means = ground::means(&settings, &database, !args.no_migrate)?;
     let runtime = ground::runtime()?;

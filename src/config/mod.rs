@@ -50,7 +50,7 @@ pub use self::problem::{ConfigErrors, Problem};
 pub use self::purposes::Purpose;
 pub use self::route::{NamedRoute, RouteSettings, Way};
 pub use self::sending::SendingSettings;
-pub use self::server::ServerSettings;
+pub use self::server::{ServerSettings, loopback};
 use crate::config::policy::{Finding, Verdict};
 use crate::config::section::Section;
 use crate::config::source::{Place, Source};

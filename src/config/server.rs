@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 
 use crate::config::address;
 use crate::config::section::Section;
+use crate::domain::network::Network;
 
 const DEFAULT_PORT: u16 = 8080;
 const MAX_WORKERS: usize = 64;
@@ -15,7 +16,16 @@ pub struct ServerSettings {
     pub public_url: String,
     /// Threads that answer requests, 1 to 64.
     pub workers: usize,
+    /// Whose connections are those of many clients. By default this machine's own.
+    pub trusted_proxies: Vec<Network>,
+    /// Most connections at a time, 16 to 1000000; fewer where the system allows fewer open files.
+    pub max_connections: Option<usize>,
+    /// Most connections of one address that is no trusted proxy's, 1 to 1000000.
+    pub max_connections_per_address: Option<usize>,
 }
+
+/// A proxy on the same machine brings everybody.
+const LOOPBACK: [&str; 2] = ["127.0.0.0/8", "::1/128"];
 
 impl ServerSettings {
     pub(super) fn read(section: Section<'_>) -> Self {
@@ -26,9 +36,37 @@ impl ServerSettings {
         let public_url = section.parsed("public_url", allowed, address::base);
         let public_url = public_url.unwrap_or_else(|| format!("http://{listen}"));
         let workers = section.integer("workers", 1..=MAX_WORKERS, "threads");
+        let trusted_proxies = read_proxies(&section).unwrap_or_else(loopback);
+        let max_connections = section.integer("max_connections", 16..=1_000_000, "connections");
+        let max_connections_per_address = section.integer("max_connections_per_address", 1..=1_000_000, "connections");
         section.finish();
-        Self { listen, public_url, workers: workers.unwrap_or_else(processors) }
+        Self {
+            trusted_proxies,
+            max_connections,
+            max_connections_per_address,
+            listen,
+            public_url,
+            workers: workers.unwrap_or_else(processors),
+        }
     }
+}
+
+/// What is trusted where nobody says otherwise.
+pub fn loopback() -> Vec<Network> {
+    LOOPBACK.iter().filter_map(|text| Network::parse(text)).collect()
+}
+
+fn read_proxies(section: &Section<'_>) -> Option<Vec<Network>> {
+    let allowed = "must be a list of IP addresses or ranges, such as \"10.0.0.5\" or \"10.0.0.0/8\"";
+    let given = section.list("trusted_proxies", allowed)?;
+    let mut networks = Vec::new();
+    for text in given.iter().filter(|text| !text.is_empty()) {
+        match Network::parse(text) {
+            Some(network) => networks.push(network),
+            None => section.complain("trusted_proxies", format!("has the entry \"{text}\""), allowed),
+        }
+    }
+    Some(networks)
 }
 
 fn processors() -> usize {

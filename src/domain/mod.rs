@@ -24,3 +24,4 @@ pub mod event;
 pub mod step;
 pub mod routing;
 pub mod queueing;
+pub mod network;

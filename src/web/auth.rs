@@ -2,6 +2,7 @@
 
 use std::future::{Ready, ready};
 use std::pin::Pin;
+use std::sync::Arc;
 
 use actix_web::dev::Payload;
 use actix_web::http::header;
@@ -9,6 +10,7 @@ use actix_web::{FromRequest, HttpRequest, web};
 
 use crate::web::api::Api;
 use crate::web::problem::Problem;
+use crate::web::server::Connection;
 
 /// The app whose key came in `Authorization: Bearer`. A handler that takes one is closed to everybody else.
 pub struct App(pub String);
@@ -22,9 +24,12 @@ impl FromRequest for App {
         let key = key.and_then(|v| v.strip_prefix("Bearer ").or_else(|| v.strip_prefix("bearer ")));
         let key = key.map(|k| k.trim().to_owned());
         let api = request.app_data::<web::Data<Api>>().cloned();
+        let connection = request.conn_data::<Arc<Connection>>().cloned();
         Box::pin(async move {
             let (Some(key), Some(api)) = (key, api) else { return Err(Problem::Unauthorized) };
-            api.app_keys.app_of(&key).await?.map(App).ok_or(Problem::Unauthorized)
+            let app = api.app_keys.app_of(&key).await?.ok_or(Problem::Unauthorized)?;
+            connection.iter().for_each(|connection| connection.is_known_good());
+            Ok(App(app))
         })
     }
 }

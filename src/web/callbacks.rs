@@ -1,5 +1,7 @@
 //! `GET` and `POST /webhooks/{account}`: providers' callbacks. 2xx is said when every receipt is durable, and not before.
 
+use std::sync::Arc;
+
 use actix_web::{HttpRequest, HttpResponse, web};
 
 use crate::providers::Handshake;
@@ -8,6 +10,7 @@ use crate::telemetry;
 use crate::web::api::Api;
 use crate::web::body;
 use crate::web::problem::Problem;
+use crate::web::server::Connection;
 
 pub async fn handshake(
     account: web::Path<String>,
@@ -38,7 +41,10 @@ pub async fn receive(
     let headers: Vec<(String, Vec<u8>)> =
         request.headers().iter().map(|(name, value)| (name.as_str().to_owned(), value.as_bytes().to_vec())).collect();
     match api.callbacks.run(&account, &headers, request.query_string(), &body).await {
-        Ok(_) => Ok(HttpResponse::Ok().finish()),
+        Ok(_) => {
+            request.conn_data::<Arc<Connection>>().into_iter().for_each(|connection| connection.is_known_good());
+            Ok(HttpResponse::Ok().finish())
+        }
         Err(NotTaken::NoAccount) => Err(Problem::NoAccount),
         Err(NotTaken::Unverified(reason)) => {
             tracing::warn!(account = account.as_str(), %reason, "a callback is not believed");

@@ -10,3 +10,4 @@ pub mod checks;
 pub mod callbacks;
 pub mod health;
 pub mod routes;
+pub mod server;

@@ -43,11 +43,13 @@ pub enum Problem {
     #[error(
         "more messages wait for the accounts of this route than can be sent in time; try again in {retry_after_s} s"
     )]
-    Overload { retry_after_s: u64 },
+    TooMuchWaiting { retry_after_s: u64 },
     #[error("{}", refusal_text(.0))]
     Refused(Refusal),
     #[error("the service cannot do this just now; try again")]
     Unavailable,
+    #[error("too many others are being served; try again")]
+    Overloaded,
     #[error("something went wrong inside")]
     Internal,
 }
@@ -94,10 +96,11 @@ impl Problem {
             Self::OtherBody => {
                 ("idempotency-key-reused", "The idempotency key was used before", StatusCode::UNPROCESSABLE_ENTITY)
             }
-            Self::Overload { .. } => ("too-much-waiting", "Too much is waiting", StatusCode::TOO_MANY_REQUESTS),
+            Self::TooMuchWaiting { .. } => ("too-much-waiting", "Too much is waiting", StatusCode::TOO_MANY_REQUESTS),
             Self::Refused(Refusal::Settled(_)) => ("settled", "The message is settled", StatusCode::CONFLICT),
             Self::Refused(_) => ("no-next-attempt", "There is no next attempt", StatusCode::CONFLICT),
             Self::Unavailable => ("unavailable", "Not available", StatusCode::SERVICE_UNAVAILABLE),
+            Self::Overloaded => ("overloaded", "Too many requests at once", StatusCode::SERVICE_UNAVAILABLE),
             Self::Internal => ("internal", "Internal error", StatusCode::INTERNAL_SERVER_ERROR),
         }
     }
@@ -125,10 +128,10 @@ impl ResponseError for Problem {
             Self::Unauthorized => {
                 response.insert_header((header::WWW_AUTHENTICATE, "Bearer"));
             }
-            Self::Overload { retry_after_s } => {
+            Self::TooMuchWaiting { retry_after_s } => {
                 response.insert_header((header::RETRY_AFTER, HeaderValue::from(*retry_after_s)));
             }
-            Self::Unavailable => {
+            Self::Unavailable | Self::Overloaded => {
                 response.insert_header((header::RETRY_AFTER, HeaderValue::from_static("1")));
             }
             _ => {}
@@ -159,7 +162,7 @@ impl From<AcceptError> for Problem {
         match error {
             AcceptError::Field { field, reason } => Self::field(field, reason),
             AcceptError::OtherBody => Self::OtherBody,
-            AcceptError::Overload { retry_after_s } => Self::Overload { retry_after_s },
+            AcceptError::Overload { retry_after_s } => Self::TooMuchWaiting { retry_after_s },
             AcceptError::Store(error) => error.into(),
             AcceptError::Intake(error) => error.into(),
         }

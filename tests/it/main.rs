@@ -5,6 +5,7 @@ mod api;
 mod callbacks;
 mod callback_proofs;
 mod codes;
+mod crowd;
 mod demo;
 mod failover;
 mod fates;

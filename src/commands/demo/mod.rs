@@ -24,6 +24,7 @@ use crate::commands::papers::{Papers, demo_dir};
 use crate::commands::serve::wait_for_signal;
 use crate::commands::show::channel_name;
 use crate::postgres::PostgresError;
+use crate::process;
 use crate::rehearsal;
 use crate::simulator::{SimConfig, Simulator};
 use crate::store::api_keys;
@@ -80,6 +81,8 @@ struct Stage {
 
 pub fn run(args: &Args) -> Result<ExitCode> {
     let started = Instant::now();
+    process::forbid_core_dumps();
+    process::raise_descriptors();
     let data_dir = args.data_dir.clone().map_or_else(demo_dir, Ok)?;
     let data_dir = std::path::absolute(data_dir)?;
     fs::create_dir_all(&data_dir).with_context(|| format!("cannot make {}", data_dir.display()))?;

@@ -5,3 +5,4 @@ pub mod database;
 pub mod node;
 pub mod proxy;
 pub mod invariants;
+pub mod program;

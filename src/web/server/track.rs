@@ -1,0 +1,157 @@
+//! Round each request: tells the connection where it stands, and sees to what every answer needs.
+
+use std::cell::{Cell, RefCell};
+use std::pin::Pin;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use actix_web::HttpMessage;
+use actix_web::body::{BodySize, BoxBody, MessageBody};
+use actix_web::dev::{Payload, ServiceRequest, ServiceResponse};
+use actix_web::error::PayloadError;
+use actix_web::http::{ConnectionType, header};
+use actix_web::web::Bytes;
+use futures_util::{FutureExt, Stream, StreamExt};
+
+use crate::web::problem::Problem;
+use crate::web::server::connection::Connection;
+use crate::web::server::headers;
+
+/// Answered also on connections for which there was no place.
+const HEALTH: [&str; 2] = ["/healthz", "/readyz"];
+/// Of a body that nobody read, so much is thrown away when it is there already.
+const LEFT_OVER: usize = 64 * 1024;
+/// How often it is looked whether it is there.
+const LOOKS: usize = 3;
+
+/// What is known of a request before it is worked on.
+pub struct Tracked {
+    connection: Option<Arc<Connection>>,
+    body: Option<Body>,
+}
+
+impl Tracked {
+    pub fn begin(request: &mut ServiceRequest) -> Self {
+        let connection = request.conn_data::<Arc<Connection>>().cloned();
+        let mut body = None;
+        if let Some(connection) = &connection {
+            let has_body = has_body(request);
+            connection.request_begins(has_body);
+            if has_body {
+                let whole = Body::new(request.take_payload(), Arc::clone(connection));
+                request.set_payload(Payload::Stream { payload: Box::pin(whole.clone()) });
+                body = Some(whole);
+            }
+        }
+        Self { connection, body }
+    }
+
+    /// The answer to give at once, where there was no place for this connection.
+    pub fn refusal(&self, request: &ServiceRequest) -> Option<Problem> {
+        let is_extra = self.connection.as_ref().is_some_and(|connection| connection.is_extra);
+        (is_extra && !HEALTH.contains(&request.path())).then_some(Problem::Overloaded)
+    }
+
+    /// `stopping`: clients are to find another instance for their next request.
+    pub async fn end(self, response: ServiceResponse<BoxBody>, stopping: bool) -> ServiceResponse<Answer> {
+        let Self { connection, body } = self;
+        let mut response = response;
+        headers::put(response.headers_mut());
+        if let Some(connection) = &connection {
+            let unread = match body {
+                Some(body) => body.is_unread().await,
+                None => false,
+            };
+            if unread || stopping || connection.is_extra || connection.is_closing() {
+                response.response_mut().head_mut().set_connection_type(ConnectionType::Close);
+            }
+            connection.answer_begins(unread);
+        }
+        response.map_body(|_, body| Answer { body, connection })
+    }
+}
+
+fn has_body(request: &ServiceRequest) -> bool {
+    let length = request.headers().get(header::CONTENT_LENGTH).and_then(|v| v.to_str().ok());
+    request.headers().contains_key(header::TRANSFER_ENCODING) || length.is_some_and(|length| length.trim() != "0")
+}
+
+/// A request's body that tells its connection when more of it is wanted. Clones are one.
+#[derive(Clone)]
+struct Body {
+    payload: Rc<RefCell<Payload>>,
+    ended: Rc<Cell<bool>>,
+    connection: Arc<Connection>,
+}
+
+impl Body {
+    fn new(payload: Payload, connection: Arc<Connection>) -> Self {
+        Self { payload: Rc::new(RefCell::new(payload)), ended: Rc::default(), connection }
+    }
+
+    /// Whether bytes of the body are still on their way. What is there already is thrown away.
+    async fn is_unread(mut self) -> bool {
+        let mut bytes = 0;
+        for _ in 0..LOOKS {
+            while !self.ended.get() && bytes <= LEFT_OVER {
+                match self.next().now_or_never() {
+                    Some(Some(Ok(chunk))) => bytes += chunk.len(),
+                    _ => break,
+                }
+            }
+            if self.ended.get() || bytes > LEFT_OVER {
+                break;
+            }
+            // actix has not looked at what came behind the head when the answer is given at once.
+            tokio::task::yield_now().await;
+        }
+        !self.ended.get()
+    }
+}
+
+impl Stream for Body {
+    type Item = Result<Bytes, PayloadError>;
+
+    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        if self.ended.get() {
+            return Poll::Ready(None);
+        }
+        let polled = Pin::new(&mut *self.payload.borrow_mut()).poll_next(cx);
+        match &polled {
+            Poll::Pending => self.connection.wants_body(true),
+            Poll::Ready(Some(Ok(_))) => self.connection.wants_body(false),
+            Poll::Ready(Some(Err(_)) | None) => {
+                self.ended.set(true);
+                self.connection.body_ended();
+            }
+        }
+        polled
+    }
+}
+
+/// An answer's body that tells its connection when the whole of it was taken.
+pub struct Answer {
+    body: BoxBody,
+    connection: Option<Arc<Connection>>,
+}
+
+impl MessageBody for Answer {
+    type Error = <BoxBody as MessageBody>::Error;
+
+    fn size(&self) -> BodySize {
+        self.body.size()
+    }
+
+    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Self::Error>>> {
+        Pin::new(&mut self.get_mut().body).poll_next(cx)
+    }
+}
+
+impl Drop for Answer {
+    fn drop(&mut self) {
+        if let Some(connection) = &self.connection {
+            connection.answer_written();
+        }
+    }
+}
