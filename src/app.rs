@@ -42,6 +42,7 @@ use crate::store::provider_ids::ProviderId;
 use crate::telemetry;
 use crate::telemetry::Ticks;
 use crate::web::api::Api;
+use crate::web::bodies::Bodies;
 use crate::web::server::{Limits, Needs, Server};
 use crate::workers::supervise::supervise;
 use crate::workers::{asker, deadlines, instances as instance_loop, janitor, matcher, pulse, sender};
@@ -193,6 +194,7 @@ impl App {
             pulse,
             memory,
             ticks: ticks.clone(),
+            bodies: Bodies::default(),
             stopping: AtomicBool::new(false),
         });
         let web_workers = settings.server.workers;

@@ -52,6 +52,26 @@ impl TakeCallback {
         Some(self.accounts.get(account)?.provider.handshake(query))
     }
 
+    /// Looks at the head of a callback alone.
+    ///
+    /// # Errors
+    /// When no body could make it one of the account's: there is no such account, or the proof is missing.
+    pub fn may_be_theirs(&self, account: &str, headers: &[(String, Vec<u8>)], query: &str) -> Result<(), NotTaken> {
+        let now = self.clock.now();
+        let candidates = self.accounts.verifying(account, now);
+        if candidates.is_empty() {
+            return Err(NotTaken::NoAccount);
+        }
+        let is_hopeless = |account: &Arc<Account>| {
+            let callback = Callback { headers, callback_url: &account.callback_url, query, body: &[], now };
+            matches!(account.provider.verify(&callback), Err(Unverified::Missing))
+        };
+        if candidates.iter().all(is_hopeless) {
+            return Err(NotTaken::Unverified(Unverified::Missing));
+        }
+        Ok(())
+    }
+
     /// # Errors
     /// See [`NotTaken`]; what is not taken is not kept.
     pub async fn run(

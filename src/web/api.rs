@@ -12,6 +12,7 @@ use crate::services::take_callback::TakeCallback;
 use crate::services::watch::Watch;
 use crate::store::database::Database;
 use crate::telemetry::Ticks;
+use crate::web::bodies::Bodies;
 
 pub struct Api {
     /// The API's own connections: callbacks, timers and sends have theirs.
@@ -25,6 +26,7 @@ pub struct Api {
     pub pulse: Pulse,
     pub memory: NumberMemory,
     pub ticks: Ticks,
+    pub bodies: Bodies,
     pub stopping: AtomicBool,
 }
 

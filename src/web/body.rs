@@ -2,10 +2,14 @@
 
 use std::time::Duration;
 
-use actix_web::web::{Bytes, BytesMut, Payload};
+use actix_web::HttpRequest;
+use actix_web::http::header;
+use actix_web::web::Payload;
 use futures_util::StreamExt;
 use serde::de::DeserializeOwned;
+use zeroize::Zeroizing;
 
+use crate::web::bodies::{Bodies, NoRoom, Share};
 use crate::web::problem::Problem;
 
 /// Most bytes of an API request.
@@ -15,21 +19,76 @@ pub const CALLBACK_LIMIT: usize = 4 * 1024 * 1024;
 /// How long a body may take. actix itself would wait for ever.
 const DEADLINE: Duration = Duration::from_secs(10);
 
+/// First room for a body whose length is not known, in bytes.
+const FIRST: usize = 8 * 1024;
+
+/// Of a client that has sent so many bytes it is believed how many it will send.
+const TRUSTED: usize = 256 * 1024;
+
+/// A whole body, wiped from memory when dropped: it may hold a code. It keeps its share of the budget for so long.
+pub struct Body {
+    bytes: Zeroizing<Vec<u8>>,
+    share: Share,
+}
+
+impl std::ops::Deref for Body {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
 /// # Errors
-/// When it is longer than `limit` bytes, takes longer than 10 s, or breaks off.
-pub async fn read(mut payload: Payload, limit: usize) -> Result<Bytes, Problem> {
-    let whole = async {
-        let mut body = BytesMut::new();
-        while let Some(chunk) = payload.next().await {
-            let chunk = chunk.map_err(|_| Problem::NotJson("the body broke off".to_owned()))?;
-            if body.len() + chunk.len() > limit {
-                return Err(Problem::TooLarge(limit));
-            }
-            body.extend_from_slice(&chunk);
+/// When it is longer than `limit` bytes, takes longer than 10 s, or breaks off; or when too many others are under way.
+/// A length that is too large is refused before anything is read.
+pub async fn read(request: &HttpRequest, payload: Payload, bodies: &Bodies, limit: usize) -> Result<Body, Problem> {
+    let told = told_length(request, limit)?;
+    let body = Body { bytes: Zeroizing::default(), share: bodies.begin() };
+    let whole = tokio::time::timeout(DEADLINE, read_whole(payload, body, told, limit)).await;
+    let mut body = whole.map_err(|_| Problem::TooSlow(DEADLINE.as_secs()))??;
+    body.share.is_whole();
+    Ok(body)
+}
+
+/// What the head says of the body's length.
+///
+/// # Errors
+/// When it is more than `limit`.
+pub fn told_length(request: &HttpRequest, limit: usize) -> Result<Option<usize>, Problem> {
+    let told = request.headers().get(header::CONTENT_LENGTH).and_then(|v| v.to_str().ok()?.parse::<u64>().ok());
+    match told.map(usize::try_from) {
+        None => Ok(None),
+        Some(Ok(told)) if told <= limit => Ok(Some(told)),
+        Some(_) => Err(Problem::TooLarge(limit)),
+    }
+}
+
+async fn read_whole(mut payload: Payload, mut body: Body, told: Option<usize>, limit: usize) -> Result<Body, Problem> {
+    loop {
+        let chunk = tokio::select! {
+            chunk = payload.next() => chunk,
+            () = body.share.gives_up() => return Err(Problem::Overloaded),
+        };
+        let Some(chunk) = chunk else { return Ok(body) };
+        let chunk = chunk.map_err(|_| Problem::NotJson("the body broke off".to_owned()))?;
+        let length = body.bytes.len() + chunk.len();
+        if length > limit {
+            return Err(Problem::TooLarge(limit));
         }
-        Ok(body.freeze())
-    };
-    tokio::time::timeout(DEADLINE, whole).await.map_err(|_| Problem::TooSlow(DEADLINE.as_secs()))?
+        if length > body.bytes.capacity() {
+            // As it comes, not as it is told: a client may tell much and send little.
+            let room = if length > TRUSTED { told.unwrap_or(2 * length) } else { 2 * body.bytes.capacity() };
+            let room = room.max(FIRST).min(told.unwrap_or(limit)).max(length);
+            let more = room - body.bytes.capacity();
+            body.share.take(more).await.map_err(|NoRoom| Problem::Overloaded)?;
+            let mut larger = Zeroizing::new(Vec::with_capacity(room));
+            larger.extend_from_slice(&body.bytes);
+            // The smaller one is wiped here; growing it in place would leave a copy behind.
+            body.bytes = larger;
+        }
+        body.bytes.extend_from_slice(&chunk);
+    }
 }
 
 /// # Errors

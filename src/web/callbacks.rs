@@ -33,27 +33,34 @@ pub async fn receive(
     request: HttpRequest,
     payload: web::Payload,
 ) -> Result<HttpResponse, Problem> {
-    let length = request.headers().get("content-length").and_then(|v| v.to_str().ok()?.parse::<u64>().ok());
-    if length.is_some_and(|length| length > body::CALLBACK_LIMIT as u64) {
-        return Err(Problem::TooLarge(body::CALLBACK_LIMIT));
-    }
-    let body = body::read(payload, body::CALLBACK_LIMIT).await?;
+    body::told_length(&request, body::CALLBACK_LIMIT)?;
     let headers: Vec<(String, Vec<u8>)> =
         request.headers().iter().map(|(name, value)| (name.as_str().to_owned(), value.as_bytes().to_vec())).collect();
+    // What needs no body to be refused is refused before it is read.
+    if let Err(refused) = api.callbacks.may_be_theirs(&account, &headers, request.query_string()) {
+        return Err(refuse(&account, &refused));
+    }
+    let body = body::read(&request, payload, &api.bodies, body::CALLBACK_LIMIT).await?;
     match api.callbacks.run(&account, &headers, request.query_string(), &body).await {
         Ok(_) => {
             request.conn_data::<Arc<Connection>>().into_iter().for_each(|connection| connection.is_known_good());
             Ok(HttpResponse::Ok().finish())
         }
-        Err(NotTaken::NoAccount) => Err(Problem::NoAccount),
-        Err(NotTaken::Unverified(reason)) => {
-            tracing::warn!(account = account.as_str(), %reason, "a callback is not believed");
-            Err(Problem::Signature)
+        Err(refused) => Err(refuse(&account, &refused)),
+    }
+}
+
+fn refuse(account: &str, refused: &NotTaken) -> Problem {
+    match refused {
+        NotTaken::NoAccount => Problem::NoAccount,
+        NotTaken::Unverified(reason) => {
+            tracing::warn!(account, %reason, "a callback is not believed");
+            Problem::Signature
         }
         // Whatever the reason: it is not durable, and the provider keeps it until it is.
-        Err(error @ NotTaken::NotDurable(_)) => {
-            tracing::error!(account = account.as_str(), error = %telemetry::chain(&error), "a callback was not taken");
-            Err(Problem::Unavailable)
+        NotTaken::NotDurable(_) => {
+            tracing::error!(account, error = %telemetry::chain(refused), "a callback was not taken");
+            Problem::Unavailable
         }
     }
 }

@@ -1,6 +1,6 @@
 //! `POST /v1/channels`: which channels to offer for a number, before a code is sent.
 
-use actix_web::{HttpResponse, web};
+use actix_web::{HttpRequest, HttpResponse, web};
 use serde::Deserialize;
 use serde_json::json;
 
@@ -19,11 +19,16 @@ struct Request {
 }
 
 /// A POST, so that the number stands in no address and in no access log.
-pub async fn offer(App(app): App, api: web::Data<Api>, payload: web::Payload) -> Result<HttpResponse, Problem> {
-    let body = body::read(payload, body::API_LIMIT).await?;
-    let request = body::parse::<Request>(&body)?;
-    let to = Phone::parse(&request.to).map_err(|e| Problem::field("to", e.to_string()))?;
-    let purpose = request.purpose.unwrap_or_else(|| "login".to_owned());
+pub async fn offer(
+    App(app): App,
+    api: web::Data<Api>,
+    request: HttpRequest,
+    payload: web::Payload,
+) -> Result<HttpResponse, Problem> {
+    let body = body::read(&request, payload, &api.bodies, body::API_LIMIT).await?;
+    let wish = body::parse::<Request>(&body)?;
+    let to = Phone::parse(&wish.to).map_err(|e| Problem::field("to", e.to_string()))?;
+    let purpose = wish.purpose.unwrap_or_else(|| "login".to_owned());
     let policy = api.accept.policy.get();
     policy.purpose(&purpose).map_err(|reason| Problem::field("purpose", reason))?;
     let whom = Whom { app: &app, to: &to, purpose: &purpose, channel: None };

@@ -1,6 +1,6 @@
 //! `POST /v1/messages/{id}/check`, `/resend` and `/cancel`.
 
-use actix_web::{HttpResponse, web};
+use actix_web::{HttpRequest, HttpResponse, web};
 use serde::Deserialize;
 use serde_json::json;
 
@@ -34,9 +34,10 @@ pub async fn check(
     App(app): App,
     Id(id): Id,
     api: web::Data<Api>,
+    request: HttpRequest,
     payload: web::Payload,
 ) -> Result<HttpResponse, Problem> {
-    let body = body::read(payload, body::API_LIMIT).await?;
+    let body = body::read(&request, payload, &api.bodies, body::API_LIMIT).await?;
     let code = body::parse::<Check>(&body)?.code;
     // A person may type spaces; anything else that is no code is told so, and is not counted as a try.
     let typed: zeroize::Zeroizing<String> = zeroize::Zeroizing::new(code.split_whitespace().collect());
@@ -68,9 +69,10 @@ pub async fn resend(
     App(app): App,
     Id(id): Id,
     api: web::Data<Api>,
+    request: HttpRequest,
     payload: web::Payload,
 ) -> Result<HttpResponse, Problem> {
-    let body = body::read(payload, body::API_LIMIT).await?;
+    let body = body::read(&request, payload, &api.bodies, body::API_LIMIT).await?;
     let wish: Resend = if body.is_empty() { Resend::default() } else { body::parse(&body)? };
     let channel = channel(wish.channel.as_deref())?;
     match apply(&api, app.clone(), id, Event::Resend { channel }).await? {

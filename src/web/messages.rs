@@ -145,7 +145,7 @@ pub async fn create(
     payload: web::Payload,
 ) -> Result<HttpResponse, Problem> {
     let key = idempotency_key(&request)?;
-    let body = body::read(payload, body::API_LIMIT).await?;
+    let body = body::read(&request, payload, &api.bodies, body::API_LIMIT).await?;
     let new = body::parse::<Request>(&body)?.into_message()?;
     let repeatable = key.as_deref().map(|key| IdempotencyKey { key, body: &body });
     let accepted = api.accept.run(&app, new, repeatable).await?;

@@ -2,6 +2,7 @@
 
 pub mod api;
 pub mod problem;
+pub mod bodies;
 pub mod body;
 pub mod auth;
 pub mod messages;

@@ -2,6 +2,7 @@
 
 mod helpers;
 mod api;
+mod bodies;
 mod callbacks;
 mod callback_proofs;
 mod codes;
