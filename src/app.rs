@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use actix_web::web;
 use chrono::TimeDelta;
+use tokio::runtime::Handle;
 use tokio::sync::{Notify, mpsc};
 use tokio::task::JoinHandle;
 
@@ -35,9 +36,9 @@ use crate::services::take_callback::TakeCallback;
 use crate::services::take_pulse::TakePulse;
 use crate::services::transitions::Transitions;
 use crate::services::under_way::UnderWay;
-use crate::services::watch::Watch;
+use crate::services::watch::{WaitLimits, Watch};
 use crate::store::StoreError;
-use crate::store::database::{self, Plans};
+use crate::store::database::{self, Database, Plans};
 use crate::store::provider_ids::ProviderId;
 use crate::telemetry;
 use crate::telemetry::Ticks;
@@ -45,12 +46,12 @@ use crate::web::api::Api;
 use crate::web::bodies::Bodies;
 use crate::web::server::{Limits, Needs, Server};
 use crate::workers::supervise::supervise;
-use crate::workers::{asker, deadlines, instances as instance_loop, janitor, matcher, pulse, sender};
+use crate::workers::{asker, deadlines, instances as instance_loop, janitor, matcher, pulse, sender, watcher};
 
 /// Tasks that commit groups. One commit serves a group, so few are enough; two keep both cores of a small machine busy.
 const LEDGER_WORKERS: usize = 2;
-/// How long after a stop signal connections are still taken, so that a load balancer notices.
-const LINGER: Duration = Duration::from_secs(5);
+/// For readiness, API keys, and those who wait: none of them waits behind the requests of apps.
+const WATCH_CONNECTIONS: u32 = 4;
 /// How long requests may take to finish after that, and then sends.
 const FINISH: Duration = Duration::from_secs(25);
 
@@ -99,6 +100,8 @@ pub struct App {
     landed: mpsc::UnboundedReceiver<Vec<ProviderId>>,
     web_workers: usize,
     limits: Limits,
+    watch_pool: Database,
+    linger: Duration,
 }
 
 impl App {
@@ -121,7 +124,10 @@ impl App {
             Some(clock) => clock,
             None => Clock::live(&work_pool).await?,
         };
-        let watch = Watch::default();
+        let limits = limits(settings);
+        let waiting = WaitLimits { all: limits.waiting, per_app: limits.waiting_per_app };
+        let watch = Watch::new(waiting);
+        let watch_pool = server.pool("otpost watch", WATCH_CONNECTIONS, Plans::ByKey);
         let wake_sender = Arc::new(Notify::new());
         let reload = Arc::new(Reload::new(settings.clone(), clock.clone()));
         let (accounts, pulse) = (reload.accounts.clone(), reload.pulse.clone());
@@ -185,7 +191,7 @@ impl App {
                 policy: reload.policy.clone(),
                 wake_sender,
             },
-            app_keys: AppKeys::new(api_pool.clone(), clock.clone()),
+            app_keys: AppKeys::new(watch_pool.clone(), clock.clone()),
             pool: api_pool,
             clock: clock.clone(),
             ledger,
@@ -195,6 +201,7 @@ impl App {
             memory,
             ticks: ticks.clone(),
             bodies: Bodies::default(),
+            runtime: Handle::current(),
             stopping: AtomicBool::new(false),
         });
         let web_workers = settings.server.workers;
@@ -213,7 +220,9 @@ impl App {
             ticks,
             landed,
             web_workers,
-            limits: limits(settings),
+            limits,
+            watch_pool,
+            linger: settings.server.linger,
         })
     }
 
@@ -225,14 +234,26 @@ impl App {
         let address = listener.local_addr().map_err(|e| BuildError::Listen(([0, 0, 0, 0], 0).into(), e))?;
         let server = Server::start(listener, self.web_workers, self.limits.clone(), &self.api);
         let server = server.map_err(|e| BuildError::Listen(address, e))?;
+        let linger = self.linger;
         let (api, dispatch, reload) = (self.api.clone(), Arc::clone(&self.dispatch), Arc::clone(&self.reload));
         let take_pulse = Arc::clone(&self.take_pulse);
         let instances = self.instances.clone();
+        let (watch, watch_pool) = (api.watch.clone(), self.watch_pool.clone());
         let loops = match loops {
-            Loops::Run => self.spawn_loops(),
-            Loops::ByHand => vec![tokio::spawn(matcher::run(api.callbacks.apply.clone(), self.landed))],
+            Loops::Run => {
+                let (w, p, k) = (watch, watch_pool.clone(), self.ticks.clone());
+                let watcher = supervise("watcher", &self.ticks, move || watcher::run(w.clone(), p.clone(), k.clone()));
+                let mut loops = self.spawn_loops();
+                loops.push(watcher);
+                loops
+            }
+            Loops::ByHand => vec![
+                tokio::spawn(matcher::run(api.callbacks.apply.clone(), self.landed)),
+                // It is left out of the ticks: by hand nobody goes round the other loops.
+                tokio::spawn(watcher::run(watch, watch_pool.clone(), Ticks::default())),
+            ],
         };
-        Ok(Running { address, api, reload, dispatch, take_pulse, instances, loops, server })
+        Ok(Running { address, api, reload, dispatch, take_pulse, instances, loops, server, watch_pool, linger })
     }
 
     fn spawn_loops(self) -> Vec<JoinHandle<()>> {
@@ -279,7 +300,8 @@ impl App {
 
 /// How many connections there is room for, with this process's limit of open files.
 fn limits(settings: &Settings) -> Limits {
-    let database = settings.database.connections + settings.database.ledger_connections + intake::CONNECTIONS;
+    let database = &settings.database;
+    let database = database.connections + database.ledger_connections + intake::CONNECTIONS + WATCH_CONNECTIONS;
     let sends: u64 = settings.accounts.values().map(|account| account.concurrency as u64).sum();
     let needs = Needs { database: u64::from(database), sends };
     let server = &settings.server;
@@ -302,6 +324,8 @@ pub struct Running {
     instances: Instances,
     loops: Vec<JoinHandle<()>>,
     server: Server,
+    watch_pool: Database,
+    linger: Duration,
 }
 
 impl Running {
@@ -310,7 +334,7 @@ impl Running {
     pub async fn stop(self, linger: bool) {
         self.api.stop();
         if linger {
-            tokio::time::sleep(LINGER).await;
+            tokio::time::sleep(self.linger).await;
         }
         self.server.stop(FINISH).await;
         if tokio::time::timeout(FINISH, self.dispatch.stop()).await.is_err() {
@@ -325,6 +349,7 @@ impl Running {
         if let Err(error) = self.instances.leave().await {
             tracing::warn!(error = %telemetry::chain(&error), "the other instances notice later that this one is gone");
         }
+        self.watch_pool.close().await;
         self.api.pool.close().await;
         self.dispatch.transitions.pool.close().await;
     }

@@ -212,6 +212,7 @@ pub fn settings(data_dir: &Path, listen: SocketAddr, simulator_url: &str, replac
             trusted_proxies: loopback(),
             max_connections: None,
             max_connections_per_address: None,
+            linger: Duration::from_secs(5),
         },
         database: DatabaseSettings { url: None, connections: 16, ledger_connections: 8 },
         codes: CodeSettings { keys: None, max_tries: 5 },

@@ -116,8 +116,15 @@ fn differences(old: &Settings, new: &Settings) -> (Vec<&'static str>, Vec<&'stat
     // Names each of them, so that a new one has to be put on one of the two sides.
     let Settings { data_dir, server, database, codes, text, purposes, route, routes, pools, prices, .. } = old;
     let Settings { accounts: _, sending, health, memory, log, degraded: _, warnings: _, .. } = old;
-    let ServerSettings { listen, public_url, workers, trusted_proxies, max_connections, max_connections_per_address } =
-        server;
+    let ServerSettings {
+        listen,
+        public_url,
+        workers,
+        trusted_proxies,
+        max_connections,
+        max_connections_per_address,
+        linger,
+    } = server;
     let CodeSettings { keys, max_tries } = codes;
     let SendingSettings { client, lease, resend_after, breaker_failures, breaker_open } = sending;
     let needs_restart = [
@@ -125,6 +132,7 @@ fn differences(old: &Settings, new: &Settings) -> (Vec<&'static str>, Vec<&'stat
         ("server.listen", *listen != new.server.listen),
         ("server.workers", *workers != new.server.workers),
         ("server.trusted_proxies", *trusted_proxies != new.server.trusted_proxies),
+        ("server.linger_s", *linger != new.server.linger),
         ("server.max_connections", *max_connections != new.server.max_connections),
         ("server.max_connections_per_address", *max_connections_per_address != new.server.max_connections_per_address),
         ("database", *database != new.database),

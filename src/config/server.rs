@@ -1,6 +1,7 @@
 //! Where the program listens, and under which address the world finds it.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use crate::config::address;
 use crate::config::section::Section;
@@ -8,6 +9,7 @@ use crate::domain::network::Network;
 
 const DEFAULT_PORT: u16 = 8080;
 const MAX_WORKERS: usize = 64;
+const LINGER_S: u64 = 5;
 
 #[derive(Clone, Debug)]
 pub struct ServerSettings {
@@ -22,6 +24,9 @@ pub struct ServerSettings {
     pub max_connections: Option<usize>,
     /// Most connections of one address that is no trusted proxy's, 1 to 1000000.
     pub max_connections_per_address: Option<usize>,
+    /// How long after SIGTERM connections are still taken, while `/readyz` says no, so that a load balancer notices; up to
+    /// 60 s.
+    pub linger: Duration,
 }
 
 /// A proxy on the same machine brings everybody.
@@ -39,8 +44,10 @@ impl ServerSettings {
         let trusted_proxies = read_proxies(&section).unwrap_or_else(loopback);
         let max_connections = section.integer("max_connections", 16..=1_000_000, "connections");
         let max_connections_per_address = section.integer("max_connections_per_address", 1..=1_000_000, "connections");
+        let linger = section.integer("linger_s", 0..=60, "seconds").unwrap_or(LINGER_S);
         section.finish();
         Self {
+            linger: Duration::from_secs(linger),
             trusted_proxies,
             max_connections,
             max_connections_per_address,

@@ -19,6 +19,8 @@ use crate::store::database::Database;
 const PREFIX: &str = "otp_live_";
 /// A revoked key is refused by every instance after at most this.
 const REMEMBER: Duration = Duration::from_secs(5);
+/// A key that is older is asked for again while it still counts, so that nobody waits for it.
+const ASK_AFTER: Duration = Duration::from_millis(2_500);
 /// Keys remembered at most.
 const REMEMBERED: usize = 10_000;
 
@@ -26,7 +28,15 @@ const REMEMBERED: usize = 10_000;
 pub struct AppKeys {
     pub pool: Database,
     pub clock: Clock,
-    known: Arc<Mutex<HashMap<String, (Instant, StoredKey)>>>,
+    known: Arc<Mutex<HashMap<String, Known>>>,
+}
+
+struct Known {
+    /// When the database was asked.
+    at: Instant,
+    key: StoredKey,
+    /// It is being asked again.
+    is_asked: bool,
 }
 
 /// A key as its owner gets it, this once.
@@ -78,10 +88,27 @@ impl AppKeys {
     }
 
     async fn find(&self, key_id: &str) -> Result<Option<StoredKey>, StoreError> {
-        let remembered = self.lock().get(key_id).filter(|(at, _)| at.elapsed() < REMEMBER).map(|(_, key)| key.clone());
-        if remembered.is_some() {
-            return Ok(remembered);
+        let remembered = self.lock().get_mut(key_id).and_then(|known| {
+            let age = known.at.elapsed();
+            let asks = age >= ASK_AFTER && !std::mem::replace(&mut known.is_asked, true);
+            (age < REMEMBER).then(|| (known.key.clone(), asks))
+        });
+        let Some((key, asks)) = remembered else { return self.ask(key_id).await };
+        if asks {
+            // In good time, and one for all: whoever comes meanwhile is answered by what is remembered.
+            let (keys, key_id) = (self.clone(), key_id.to_owned());
+            tokio::spawn(async move {
+                if keys.ask(&key_id).await.is_err()
+                    && let Some(known) = keys.lock().get_mut(&key_id)
+                {
+                    known.is_asked = false;
+                }
+            });
         }
+        Ok(Some(key))
+    }
+
+    async fn ask(&self, key_id: &str) -> Result<Option<StoredKey>, StoreError> {
         let found = api_keys::find(&self.pool, key_id).await?;
         let mut known = self.lock();
         match &found {
@@ -89,7 +116,8 @@ impl AppKeys {
                 if known.len() >= REMEMBERED {
                     known.clear();
                 }
-                known.insert(key_id.to_owned(), (Instant::now(), key.clone()));
+                let key = Known { at: Instant::now(), key: key.clone(), is_asked: false };
+                known.insert(key_id.to_owned(), key);
             }
             None => {
                 known.remove(key_id);
@@ -98,7 +126,7 @@ impl AppKeys {
         Ok(found)
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<String, (Instant, StoredKey)>> {
+    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<String, Known>> {
         self.known.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 }

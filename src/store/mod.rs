@@ -1,6 +1,7 @@
 //! Every SQL statement of the program, one file per table. Time comes in as a parameter.
 
 pub mod messages;
+pub mod watched;
 pub mod attempts;
 pub mod transitions;
 pub mod claims;

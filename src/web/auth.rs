@@ -27,7 +27,8 @@ impl FromRequest for App {
         let connection = request.conn_data::<Arc<Connection>>().cloned();
         Box::pin(async move {
             let (Some(key), Some(api)) = (key, api) else { return Err(Problem::Unauthorized) };
-            let app = api.app_keys.app_of(&key).await?.ok_or(Problem::Unauthorized)?;
+            let keys = api.app_keys.clone();
+            let app = api.run(async move { keys.app_of(&key).await }).await??.ok_or(Problem::Unauthorized)?;
             connection.iter().for_each(|connection| connection.is_known_good());
             Ok(App(app))
         })

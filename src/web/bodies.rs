@@ -156,7 +156,7 @@ impl Drop for Share {
 mod tests {
     use super::*;
 
-    #[tokio::test(start_paused = true)]
+    #[tokio::test]
     async fn large_bodies_leave_room_for_small_ones() {
         let bodies = Bodies::default();
         let mut large = Vec::new();

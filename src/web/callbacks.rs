@@ -41,7 +41,9 @@ pub async fn receive(
         return Err(refuse(&account, &refused));
     }
     let body = body::read(&request, payload, &api.bodies, body::CALLBACK_LIMIT).await?;
-    match api.callbacks.run(&account, &headers, request.query_string(), &body).await {
+    let (callbacks, name, query) = (api.clone(), account.clone(), request.query_string().to_owned());
+    let taken = api.run(async move { callbacks.callbacks.run(&name, &headers, &query, &body).await }).await?;
+    match taken {
         Ok(_) => {
             request.conn_data::<Arc<Connection>>().into_iter().for_each(|connection| connection.is_known_good());
             Ok(HttpResponse::Ok().finish())

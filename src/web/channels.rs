@@ -31,7 +31,11 @@ pub async fn offer(
     let purpose = wish.purpose.unwrap_or_else(|| "login".to_owned());
     let policy = api.accept.policy.get();
     policy.purpose(&purpose).map_err(|reason| Problem::field("purpose", reason))?;
-    let whom = Whom { app: &app, to: &to, purpose: &purpose, channel: None };
-    let channels = api.accept.choose.offer(&policy, whom, api.clock.now()).await;
+    let (inner, number) = (api.clone(), to.clone());
+    let channels = api.run(async move {
+        let whom = Whom { app: &app, to: &number, purpose: &purpose, channel: None };
+        inner.accept.choose.offer(&policy, whom, inner.clock.now()).await
+    });
+    let channels = channels.await?;
     Ok(HttpResponse::Ok().json(json!({ "to": to.masked(), "country": to.country(), "channels": channels })))
 }

@@ -90,10 +90,11 @@ pub async fn cancel(App(app): App, Id(id): Id, api: web::Data<Api>) -> Result<Ht
     }
 }
 
-async fn apply(api: &Api, app: String, id: MessageId, event: Event) -> Result<Effect, Problem> {
+async fn apply(api: &web::Data<Api>, app: String, id: MessageId, event: Event) -> Result<Effect, Problem> {
     let at = api.clock.now();
     let record = Record::ByApp { app, check_id: randomness::id(at) };
-    match api.ledger.apply_one(Command { message: id, event, at, record }).await? {
+    let (inner, command) = (api.clone(), Command { message: id, event, at, record });
+    match api.run(async move { inner.ledger.apply_one(command).await }).await?? {
         Done::Effect(effect) => Ok(effect),
         Done::NotFound => Err(Problem::NoMessage),
         // Another instance, or this one a little later, may be able to.
@@ -102,11 +103,13 @@ async fn apply(api: &Api, app: String, id: MessageId, event: Event) -> Result<Ef
 }
 
 async fn show(
-    api: &Api,
+    api: &web::Data<Api>,
     app: &str,
     id: MessageId,
     mut response: actix_web::HttpResponseBuilder,
 ) -> Result<HttpResponse, Problem> {
-    let stored = messages::find(&api.pool, app, id).await?.ok_or(Problem::NoMessage)?;
+    let (inner, app) = (api.clone(), app.to_owned());
+    let stored = api.run(async move { messages::find(&inner.pool, &app, id).await }).await?;
+    let stored = stored?.ok_or(Problem::NoMessage)?;
     Ok(response.json(message_view::view(&stored)))
 }

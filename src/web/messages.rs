@@ -1,5 +1,6 @@
 //! `POST /v1/messages`, `GET /v1/messages`, `GET /v1/messages/{id}` and its timeline.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use actix_web::http::header;
@@ -16,12 +17,14 @@ use crate::domain::ids::MessageId;
 use crate::domain::message::Outcome;
 use crate::domain::phone::Phone;
 use crate::services::accept_message::{IdempotencyKey, NewMessage};
+use crate::services::watch::TooManyWait;
 use crate::services::{message_view, timeline};
 use crate::store::messages::{self, Filter, StoredMessage};
 use crate::web::api::Api;
 use crate::web::auth::{App, Id};
 use crate::web::body;
 use crate::web::problem::Problem;
+use crate::web::server::Connection;
 
 /// Longest text that an app may attach, in characters.
 const LABEL: usize = 200;
@@ -31,8 +34,8 @@ const METADATA: usize = 4096;
 const LONGEST_WAIT_S: u64 = 60;
 /// Postgres holds no more than some of the years that chrono reads.
 const YEARS: std::ops::RangeInclusive<i32> = 1..=9999;
-/// How often a held GET looks by itself: a change made by another instance is not announced here.
-const LOOK_AGAIN: Duration = Duration::from_millis(500);
+/// How long a GET is held while the service stops.
+const STOPPING: Duration = Duration::from_secs(1);
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -147,8 +150,12 @@ pub async fn create(
     let key = idempotency_key(&request)?;
     let body = body::read(&request, payload, &api.bodies, body::API_LIMIT).await?;
     let new = body::parse::<Request>(&body)?.into_message()?;
-    let repeatable = key.as_deref().map(|key| IdempotencyKey { key, body: &body });
-    let accepted = api.accept.run(&app, new, repeatable).await?;
+    let inner = api.clone();
+    let accepted = api.run(async move {
+        let repeatable = key.as_deref().map(|key| IdempotencyKey { key, body: &body });
+        inner.accept.run(&app, new, repeatable).await
+    });
+    let accepted = accepted.await??;
     let mut response = HttpResponse::Accepted();
     response.insert_header((header::LOCATION, format!("/v1/messages/{}", accepted.id)));
     if accepted.repeated {
@@ -214,21 +221,37 @@ pub async fn get(
         return Err(Problem::field("timeout_s", format!("must be 0 to {LONGEST_WAIT_S}")));
     }
     let deadline = tokio::time::Instant::now() + Duration::from_secs(timeout_s);
-    let waiting = api.watch.wait_for(id);
-    let stored = loop {
-        let mut changed = std::pin::pin!(waiting.changed());
-        // In the queue before looking, so that a change between the look and the wait is heard.
-        changed.as_mut().enable();
-        let stored = messages::find(&api.pool, &app, id).await?.ok_or(Problem::NoMessage)?;
-        let now = tokio::time::Instant::now();
-        if wait_for.is_none_or(|w| w.is_over(&stored)) || now >= deadline {
-            break stored;
-        }
+    // Among those who wait before looking, so that a change between the look and the wait is heard.
+    let waiting = wait_for.map(|what| Ok((what, api.watch.wait_for(&app, id)?))).transpose();
+    let waiting = waiting.map_err(|TooManyWait| Problem::TooManyWait)?;
+    let inner = api.clone();
+    let found = api.run(async move { messages::find(&inner.pool, &app, id).await }).await?;
+    let mut stored = Arc::new(found?.ok_or(Problem::NoMessage)?);
+    if let Some((what, mut waiting)) = waiting
+        && !what.is_over(&stored)
+    {
+        waiting.saw(&stored);
+        let connection = request.conn_data::<Arc<Connection>>().cloned();
+        // Whoever asks again while the service stops is held for a moment, so that it does not ask without a pause.
+        let stops_early = waiting.is_stopping();
+        let deadline = if stops_early { deadline.min(tokio::time::Instant::now() + STOPPING) } else { deadline };
+        let wait = async {
+            if stops_early {
+                return std::future::pending().await;
+            }
+            while let Some(latest) = waiting.next().await {
+                stored = latest;
+                if what.is_over(&stored) {
+                    break;
+                }
+            }
+        };
         tokio::select! {
-            () = changed => {}
-            () = tokio::time::sleep_until(deadline.min(now + LOOK_AGAIN)) => {}
+            () = wait => {}
+            () = left(connection.as_deref()) => {}
+            () = tokio::time::sleep_until(deadline) => {}
         }
-    };
+    }
     let body = message_view::view(&stored).to_string();
     let etag = format!("\"{}\"", hex::encode(&Sha256::digest(body.as_bytes())[..12]));
     let asked = request.headers().get(header::IF_NONE_MATCH).and_then(|v| v.to_str().ok());
@@ -238,8 +261,18 @@ pub async fn get(
     Ok(HttpResponse::Ok().insert_header((header::ETAG, etag)).content_type("application/json").body(body))
 }
 
+/// Completes when the client has gone: it waits for nothing any more.
+async fn left(connection: Option<&Connection>) {
+    match connection {
+        Some(connection) => connection.gone().await,
+        None => std::future::pending().await,
+    }
+}
+
 pub async fn timeline(App(app): App, Id(id): Id, api: web::Data<Api>) -> Result<HttpResponse, Problem> {
-    let (stored, entries) = timeline::of_message(&api.pool, &app, id).await?.ok_or(Problem::NoMessage)?;
+    let inner = api.clone();
+    let found = api.run(async move { timeline::of_message(&inner.pool, &app, id).await }).await?;
+    let (stored, entries) = found?.ok_or(Problem::NoMessage)?;
     Ok(HttpResponse::Ok().json(json!({ "message": message_view::view(&stored), "timeline": entries })))
 }
 
@@ -283,7 +316,8 @@ pub async fn list(App(app): App, api: web::Data<Api>, request: HttpRequest) -> R
         created_before: query.created_before,
         before: cursor(query.cursor.as_deref())?,
     };
-    let found = messages::list(&api.pool, &app, &filter, i64::from(limit)).await?;
+    let inner = api.clone();
+    let found = api.run(async move { messages::list(&inner.pool, &app, &filter, i64::from(limit)).await }).await??;
     let next = (found.len() == usize::from(limit)).then(|| found.last().map(|m| m.message.id.to_string())).flatten();
     let views: Vec<Value> = found.iter().map(message_view::view).collect();
     Ok(HttpResponse::Ok().json(json!({ "messages": views, "next": next })))

@@ -50,6 +50,8 @@ pub enum Problem {
     Unavailable,
     #[error("too many others are being served; try again")]
     Overloaded,
+    #[error("too many requests of this app wait for messages already")]
+    TooManyWait,
     #[error("something went wrong inside")]
     Internal,
 }
@@ -101,6 +103,7 @@ impl Problem {
             Self::Refused(_) => ("no-next-attempt", "There is no next attempt", StatusCode::CONFLICT),
             Self::Unavailable => ("unavailable", "Not available", StatusCode::SERVICE_UNAVAILABLE),
             Self::Overloaded => ("overloaded", "Too many requests at once", StatusCode::SERVICE_UNAVAILABLE),
+            Self::TooManyWait => ("too-many-waiting", "Too many requests wait", StatusCode::TOO_MANY_REQUESTS),
             Self::Internal => ("internal", "Internal error", StatusCode::INTERNAL_SERVER_ERROR),
         }
     }
@@ -131,7 +134,7 @@ impl ResponseError for Problem {
             Self::TooMuchWaiting { retry_after_s } => {
                 response.insert_header((header::RETRY_AFTER, HeaderValue::from(*retry_after_s)));
             }
-            Self::Unavailable | Self::Overloaded => {
+            Self::Unavailable | Self::Overloaded | Self::TooManyWait => {
                 response.insert_header((header::RETRY_AFTER, HeaderValue::from_static("1")));
             }
             _ => {}

@@ -9,6 +9,7 @@ pub mod janitor;
 pub mod matcher;
 pub mod pulse;
 pub mod instances;
+pub mod watcher;
 
 use std::time::Duration;
 

@@ -24,6 +24,7 @@ mod repeats;
 mod queues;
 mod bad_rows;
 mod clock;
+mod restarts;
 mod routes;
 mod scenarios;
 mod texts;

@@ -175,12 +175,16 @@ impl Places {
     /// are, then their idle ones. A request that is being worked on is never given up.
     fn make_room(&self, now: Instant, batch: usize, origin: Option<IpAddr>) -> Found {
         let mut has_new = false;
+        let mut leaving = 0;
         let mut candidates: Vec<_> = self
             .all
             .values()
             .filter(|one| origin.is_none_or(|origin| one.origin == origin))
             .filter_map(|one| {
-                let (step, at_step, is_known) = one.standing(now)?;
+                let Some((step, at_step, is_known)) = one.standing(now) else {
+                    leaving += 1;
+                    return None;
+                };
                 let class = match step {
                     Step::Working => return None,
                     Step::Draining => 0,
@@ -201,7 +205,10 @@ impl Places {
                 Some(((class, std::cmp::Reverse(crowd), std::cmp::Reverse(at_step)), one))
             })
             .collect();
-        if has_new && candidates.iter().all(|((class, ..), _)| *class == IDLE_KNOWN) {
+        if leaving >= batch {
+            return Found::Some;
+        }
+        if (has_new || leaving > 0) && candidates.iter().all(|((class, ..), _)| *class == IDLE_KNOWN) {
             return Found::OnlyNew;
         }
         if candidates.len() > batch {
@@ -209,7 +216,7 @@ impl Places {
             candidates.truncate(batch);
         }
         let ended = candidates.iter().filter(|(_, one)| one.end(Ending::GivesWay)).count();
-        match (ended, has_new) {
+        match (ended, has_new || leaving > 0) {
             (1.., _) => Found::Some,
             (0, true) => Found::OnlyNew,
             (0, false) => Found::AllAtWork,
@@ -230,7 +237,7 @@ mod tests {
 
     fn connections(all: usize, per_address: usize) -> Arc<Connections> {
         let trusted_proxies = vec![Network::parse("127.0.0.0/8").unwrap()];
-        Arc::new(Connections::new(Limits { all, per_address, trusted_proxies }))
+        Arc::new(Connections::new(Limits { all, per_address, waiting: all, waiting_per_app: all, trusted_proxies }))
     }
 
     fn at(text: &str) -> IpAddr {

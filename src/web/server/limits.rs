@@ -41,6 +41,9 @@ pub struct Limits {
     pub all: usize,
     /// Of one address, unless it is a trusted proxy's.
     pub per_address: usize,
+    /// Requests that may wait for a message at a time, and those of one app.
+    pub waiting: usize,
+    pub waiting_per_app: usize,
     /// Proxies, whose connections are those of many clients.
     pub trusted_proxies: Vec<Network>,
 }
@@ -72,7 +75,8 @@ impl Limits {
             tracing::info!(descriptors, connections = all, "the limit of open files bounds the connections");
         }
         let per_address = per_address.unwrap_or((all / 4).max(8)).min(all);
-        Self { all, per_address, trusted_proxies }
+        let (waiting, waiting_per_app) = (all / 4 * 3, all / 5 * 3);
+        Self { all, per_address, waiting, waiting_per_app, trusted_proxies }
     }
 
     pub fn is_trusted(&self, address: IpAddr) -> bool {
