@@ -1,6 +1,7 @@
 //! What the program tells its operator.
 
 pub mod names;
+mod capped;
 
 use std::collections::BTreeMap;
 use std::error::Error;
@@ -13,11 +14,16 @@ use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::util::SubscriberInitExt;
 
+pub use self::capped::{may_tell, tell_left_out};
+
 /// At its finest level the phone number library logs whole numbers. Whatever the settings say, that is not taken.
 const NO_NUMBERS: &str = "rlibphonenumber=off";
+/// It writes a line for each request that it cannot read, as often as anybody sends one.
+const NO_STRANGERS: &str = "actix_http=off";
 
 fn levels(filter: &str) -> Result<EnvFilter, tracing_subscriber::filter::ParseError> {
-    Ok(EnvFilter::builder().parse(filter)?.add_directive(NO_NUMBERS.parse()?))
+    let filter = EnvFilter::builder().parse(filter)?;
+    Ok(filter.add_directive(NO_NUMBERS.parse()?).add_directive(NO_STRANGERS.parse()?))
 }
 
 /// Sends the log to stderr: as JSON or as text, or when `json` is `None`, as text to a terminal and as JSON elsewhere. Does

@@ -6,12 +6,14 @@ use anyhow::Result;
 use serde_json::json;
 
 use crate::commands::client::{Checked, Connection, block_on};
+use crate::commands::secret;
 
 #[derive(clap::Args)]
 pub struct Args {
     /// The message's id, as `otpost send` printed it.
     id: String,
-    /// What the person typed.
+    /// What the person typed: - for a line of standard input, env:NAME, file:PATH, or the code itself, which others on this
+    /// machine can see.
     code: String,
     #[command(flatten)]
     connection: Connection,
@@ -20,7 +22,8 @@ pub struct Args {
 pub fn run(args: &Args) -> Result<ExitCode> {
     let client = args.connection.open()?;
     let path = format!("/v1/messages/{}/check", args.id);
-    let checked: Checked = block_on(client.post(&path, &json!({ "code": args.code })))?;
+    let code = secret::resolve(&args.code, "the code")?;
+    let checked: Checked = block_on(client.post(&path, &json!({ "code": *code })))?;
     if checked.valid {
         println!("right: the message is {}", checked.outcome);
         return Ok(ExitCode::SUCCESS);

@@ -11,6 +11,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use crate::commands::papers::{Papers, demo_dir};
+use crate::commands::secret;
 
 /// Longer than the service holds any answer back.
 const TIMEOUT: Duration = Duration::from_secs(75);
@@ -21,7 +22,8 @@ pub struct Connection {
     /// The service's address, such as https://otp.example.com.
     #[arg(long, env = "OTPOST_URL", value_name = "URL")]
     url: Option<String>,
-    /// An API key of the app (`otpost keys create` makes one).
+    /// An API key of the app (`otpost keys create` makes one): env:NAME, file:PATH, - for a line of standard input, or the
+    /// key itself, which others on this machine can see.
     #[arg(long, env = "OTPOST_KEY", value_name = "KEY", hide_env_values = true)]
     key: Option<String>,
     /// Data directory of the demo to talk to, when neither address nor key is given.
@@ -35,7 +37,7 @@ impl Connection {
     pub fn open(&self) -> Result<Client> {
         let given = |text: &Option<String>| text.clone().filter(|text| !text.is_empty());
         match (given(&self.url), given(&self.key)) {
-            (Some(url), Some(key)) => Client::new(&url, &key),
+            (Some(url), Some(key)) => Client::new(&url, &secret::resolve(&key, "the key")?),
             (Some(_), None) => bail!("an address needs a key: --key or OTPOST_KEY"),
             (None, Some(_)) => bail!("a key needs an address: --url or OTPOST_URL"),
             (None, None) => {

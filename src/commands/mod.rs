@@ -4,6 +4,7 @@ mod ground;
 mod paint;
 mod papers;
 mod client;
+mod secret;
 mod demo;
 mod serve;
 mod reload;

@@ -6,6 +6,7 @@ use anyhow::Result;
 use serde_json::{Map, Value};
 
 use crate::commands::client::{Client, Connection, Message, block_on};
+use crate::commands::secret;
 use crate::commands::show::channel_name;
 
 #[derive(clap::Args)]
@@ -19,7 +20,8 @@ pub struct Args {
     /// The way it goes; auto is the configured route.
     #[arg(long, value_parser = ["auto", "whatsapp", "sms"])]
     channel: Option<String>,
-    /// The code itself, 4 to 10 digits; the service draws one when it is left out.
+    /// The code, 4 to 10 digits: - for a line of standard input, env:NAME, file:PATH, or itself. The service draws one when it
+    /// is left out.
     #[arg(long)]
     code: Option<String>,
     /// A word of yours to find the message by.
@@ -36,8 +38,10 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     let client = args.connection.open()?;
     let mut body = Map::new();
     body.insert("to".to_owned(), args.to.clone().into());
-    let wishes =
-        [("purpose", &args.purpose), ("channel", &args.channel), ("code", &args.code), ("reference", &args.reference)];
+    let wishes = [("purpose", &args.purpose), ("channel", &args.channel), ("reference", &args.reference)];
+    if let Some(code) = &args.code {
+        body.insert("code".to_owned(), secret::resolve(code, "the code")?.as_str().into());
+    }
     for (name, value) in wishes {
         if let Some(value) = value {
             body.insert(name.to_owned(), value.clone().into());

@@ -10,6 +10,7 @@ use std::time::Duration;
 use crate::config::accounts::ProviderSettings;
 use crate::config::address;
 use crate::config::section::Section;
+use crate::config::weak;
 use crate::config::{account_engagelab, account_http};
 use crate::domain::channel::Channel;
 use crate::domain::phone::Phone;
@@ -271,11 +272,23 @@ pub(super) fn token(section: &Section<'_>, key: &str) -> Option<Secret> {
         section.complain(key, format!("has {length} characters"), allowed);
         return None;
     }
-    Some(secret)
+    strong(section, key, secret)
+}
+
+/// `None` for a secret that can be guessed, which has been said then.
+fn strong(section: &Section<'_>, key: &str, secret: Secret) -> Option<Secret> {
+    match weak::secret(secret.expose()) {
+        None => Some(secret),
+        Some(wrong) => {
+            section.complain(key, wrong, "must be a secret of the provider, or one that nobody can guess");
+            None
+        }
+    }
 }
 
 /// The current secret, then the previous one during a rotation.
 pub(super) fn secrets(section: &Section<'_>, current: &str, previous: &str) -> Option<Vec<Secret>> {
-    let (current, previous) = (secret(section, current), section.secret(previous));
-    Some([current?].into_iter().chain(previous).collect())
+    let given = |key: &str, secret: Option<Secret>| secret.and_then(|secret| strong(section, key, secret));
+    let former = given(previous, section.secret(previous));
+    Some([given(current, secret(section, current))?].into_iter().chain(former).collect())
 }

@@ -1,6 +1,7 @@
 //! How codes are kept and how often one may be tried.
 
 use crate::config::section::Section;
+use crate::config::weak;
 use crate::domain::code_keys::{CodeKey, CodeKeys};
 
 #[derive(Clone)]
@@ -63,6 +64,14 @@ fn read_keys(section: &Section<'_>, given: &[String]) -> Option<CodeKeys> {
             continue;
         };
         let Some(secret) = section.resolve("keys", &which, reference) else { continue };
+        if secret.expose().len() >= CodeKey::MIN_BYTES
+            && let Some(wrong) = weak::key(secret.expose())
+        {
+            let allowed =
+                format!("must be at least {} random bytes, such as of `openssl rand -base64 48`", CodeKey::MIN_BYTES);
+            section.complain("keys", format!("{which}{wrong}"), allowed);
+            continue;
+        }
         match CodeKey::new(id, secret.expose().as_bytes()) {
             Ok(key) => keys.push(key),
             Err(_) => section.complain(

@@ -30,6 +30,7 @@ mod sending;
 mod health;
 mod memory;
 mod log;
+mod weak;
 mod warnings;
 #[cfg(test)]
 mod tests;

@@ -56,12 +56,16 @@ fn refuse(account: &str, refused: &NotTaken) -> Problem {
     match refused {
         NotTaken::NoAccount => Problem::NoAccount,
         NotTaken::Unverified(reason) => {
-            tracing::warn!(account, %reason, "a callback is not believed");
+            if telemetry::may_tell("callbacks that are not believed") {
+                tracing::warn!(account, %reason, "a callback is not believed");
+            }
             Problem::Signature
         }
         // Whatever the reason: it is not durable, and the provider keeps it until it is.
         NotTaken::NotDurable(_) => {
-            tracing::error!(account, error = %telemetry::chain(refused), "a callback was not taken");
+            if telemetry::may_tell("callbacks that were not taken") {
+                tracing::error!(account, error = %telemetry::chain(refused), "a callback was not taken");
+            }
             Problem::Unavailable
         }
     }

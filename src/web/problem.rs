@@ -145,14 +145,18 @@ impl ResponseError for Problem {
 
 impl From<StoreError> for Problem {
     fn from(error: StoreError) -> Self {
-        tracing::error!(error = %telemetry::chain(&error), "a request failed at the database");
+        if telemetry::may_tell("requests that failed at the database") {
+            tracing::error!(error = %telemetry::chain(&error), "a request failed at the database");
+        }
         Self::of_store(&error)
     }
 }
 
 impl From<LedgerError> for Problem {
     fn from(error: LedgerError) -> Self {
-        tracing::error!(error = %telemetry::chain(&error), "a request could not be written");
+        if telemetry::may_tell("requests that could not be written") {
+            tracing::error!(error = %telemetry::chain(&error), "a request could not be written");
+        }
         match error {
             LedgerError::Busy | LedgerError::Locked => Self::Unavailable,
             LedgerError::Store(error) => Self::of_store(&error),

@@ -254,7 +254,7 @@ impl Serving {
         let text = format!(
             "data_dir = \"{dir}\"\n[server]\nlisten = \"127.0.0.1:{port}\"\nworkers = 1\n[database]\n\
              url = \"{database_url}\"\nconnections = 2\nledger_connections = 2\n[codes]\n\
-             keys = [\"1:0123456789abcdef0123456789abcdef\"]\n{more}"
+             keys = [\"1:qT5xW0vYk2mJ8rB3nC7dF1gH6sL9pZ4a\"]\n{more}"
         );
         fs::write(self.dir.join("otpost.toml"), text).expect("the folder takes a file");
     }

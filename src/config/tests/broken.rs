@@ -24,8 +24,8 @@ provider = "meta"
 channel = "whatsapp"
 phone_number_id = "106540352242922"
 access_token = "s3cret"
-app_secret = "s3cret"
-verify_token = "s3cret-s3cret-s3cret"
+app_secret = "s3cret-of-meta"
+verify_token = "s3cret-s4cret-s5cret"
 template = "login_code"
 language = "en_US"
 "#;
@@ -42,7 +42,7 @@ answer.id = "/id"
 callback.id = "/id"
 callback.status = "/status"
 callback.statuses.delivered = ["DELIVRD"]
-callback.header = { name = "X-Key", value = "s3crets3crets3cret" }
+callback.header = { name = "X-Key", value = "s3crets4crets5cret" }
 "#;
 
 const ROWS: &[Row] = &[
@@ -65,7 +65,9 @@ const ROWS: &[Row] = &[
     (
         "[server]\nport = 80",
         &[],
-        &["otpost.toml:2: server.port: is not a setting; here can stand: listen, public_url, workers"],
+        &[
+            "otpost.toml:2: server.port: is not a setting; here can stand: linger_s, listen, max_connections, max_connections_per_address, public_url, trusted_proxies, workers",
+        ],
     ),
     ("[rout]\nsteps = []", &[], &["otpost.toml:1: rout: is not a setting; did you mean `route`?"]),
     (
@@ -155,12 +157,12 @@ const ROWS: &[Row] = &[
         ],
     ),
     (
-        "[codes]\nkeys = ['s3crets3crets3crets3crets3crets3crets3cret']",
+        "[codes]\nkeys = ['s3cretqT5xW0vYk2mJ8rB3nC7dF1gH6sL9pZ4aUw2']",
         &[],
         &["otpost.toml:2: codes.keys: entry 1 does not begin with an id; must be 1 to 32767, a colon and the key"],
     ),
     (
-        "[codes]\nkeys = [\n'1:s3crets3crets3crets3crets3crets3crets3cret',\n'1:s3crets3crets3crets3crets3crets3crets3cret']",
+        "[codes]\nkeys = [\n'1:s3cretqT5xW0vYk2mJ8rB3nC7dF1gH6sL9pZ4aUw2',\n'1:s3cretqT5xW0vYk2mJ8rB3nC7dF1gH6sL9pZ4aUw2']",
         &[],
         &[
             r#"otpost.toml:2: codes.keys: two keys have the id 1; must be a list of 1 to 4 keys such as "1:env:OTPOST_CODE_KEY", the one in use first"#,

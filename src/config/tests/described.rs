@@ -53,10 +53,10 @@ fn the_examples_of_the_documentation_load() {
             let variables = [
                 ("ENGAGELAB_DEV_KEY", "dev"),
                 ("ENGAGELAB_DEV_SECRET", "x"),
-                ("ENGAGELAB_CALLBACK_SECRET", "x"),
+                ("ENGAGELAB_CALLBACK_SECRET", "9f86d081884c7d65"),
                 ("ENGAGELAB_CALLBACK_AUTHORIZATION", "Bearer x"),
                 ("LOCAL_TOKEN", "x"),
-                ("LOCAL_CALLBACK_SECRET", "x"),
+                ("LOCAL_CALLBACK_SECRET", "9f86d081884c7d65"),
             ];
             read.extend(ok(text, &variables).accounts.into_keys());
         }

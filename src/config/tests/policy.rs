@@ -6,7 +6,7 @@ use crate::config::Settings;
 /// Two WhatsApp accounts and two SMS accounts, with prices; the route is on lines 1 and 2.
 const ACCOUNTS: &str = r#"
 [codes]
-keys = ["1:code-key-code-key-code-key-code-key"]
+keys = ["1:qT5xW0vYk2mJ8rB3nC7dF1gH6sL9pZ4a-key"]
 [server]
 public_url = "https://otp.example.com"
 [accounts.wa]

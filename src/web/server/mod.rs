@@ -26,6 +26,7 @@ use tokio::task::JoinHandle;
 pub use self::connection::Connection;
 pub use self::connections::Connections;
 pub use self::limits::{Limits, Needs};
+use crate::telemetry;
 use crate::web::api::Api;
 use crate::web::server::worker::Worker;
 
@@ -99,7 +100,9 @@ async fn accept(
             accepted = next => match accepted {
                 Ok((socket, peer)) => give(socket, peer),
                 Err(error) => {
-                    tracing::warn!(%error, "cannot accept a connection");
+                    if telemetry::may_tell("connections that could not be accepted") {
+                        tracing::warn!(%error, "cannot accept a connection");
+                    }
                     tokio::time::sleep(REFUSED).await;
                 }
             }
