@@ -16,11 +16,12 @@ mod load;
 mod posts;
 mod report;
 mod seed;
+mod waiters;
 
 use ground::Ground;
 use report::Line;
 
-const ALL: [&str; 5] = ["callbacks", "batches", "deadlines", "failed", "posts"];
+const ALL: [&str; 6] = ["callbacks", "batches", "deadlines", "failed", "posts", "waiters"];
 
 fn main() -> anyhow::Result<()> {
     let names: Vec<String> = std::env::args().skip(1).filter(|a| !a.starts_with("--")).collect();
@@ -49,6 +50,9 @@ fn main() -> anyhow::Result<()> {
     }
     if wanted("posts") {
         keep(runtime.block_on(posts::run(&ground))?);
+    }
+    if wanted("waiters") {
+        keep(runtime.block_on(waiters::run(&ground))?);
     }
     let page = report::page(&ground, &lines);
     println!("\n{page}");

@@ -149,6 +149,14 @@ const ROWS: &[Row] = &[
     ),
     // codes
     (
+        "[codes]\nkeys = ['1:0123456789abcdef0123456789abcdef', '2:env:KEY']",
+        &["KEY=aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"],
+        &[
+            "otpost.toml:2: codes.keys: entry 1 repeats its first 16 characters; must be at least 32 random bytes, such as of `openssl rand -base64 48`",
+            "otpost.toml:2: codes.keys: entry 2 is the same character over and over; must be at least 32 random bytes, such as of `openssl rand -base64 48`",
+        ],
+    ),
+    (
         "[codes]\nkeys = ['1:s3cret']\nmax_tries = 11",
         &[],
         &[
@@ -313,7 +321,7 @@ const ROWS: &[Row] = &[
         ],
     ),
     (
-        "[accounts.sms]\nprovider = 'ycloud'\nchannel = 'sms'\napi_key = 's3cret'\nwebhook_secret = 's3cret'",
+        "[accounts.sms]\nprovider = 'ycloud'\nchannel = 'sms'\napi_key = 's3cret'\nwebhook_secret = 's3cret-of-ycloud'",
         &[],
         &[
             "otpost.toml: route.steps: is missing; must be a list of 1 to 8 names of accounts or pools, each at most once, in the order to try them",

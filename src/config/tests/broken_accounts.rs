@@ -5,6 +5,14 @@ use super::broken::Row;
 /// `{SMS}`, `{META}` and `{HTTP}` are the accounts that are right.
 pub(super) const ROWS: &[Row] = &[
     (
+        "{META}",
+        &["OTPOST_ACCOUNTS__WA__VERIFY_TOKEN=changeme-0f3a9c5d7e", "OTPOST_ACCOUNTS__WA__APP_SECRET=Password1"],
+        &[
+            "OTPOST_ACCOUNTS__WA__APP_SECRET: accounts.wa.app_secret: is a placeholder; must be a secret of the provider, or one that nobody can guess",
+            r#"OTPOST_ACCOUNTS__WA__VERIFY_TOKEN: accounts.wa.verify_token: is a placeholder: it contains "changeme"; must be a secret of the provider, or one that nobody can guess"#,
+        ],
+    ),
+    (
         "{SMS}template = 'login_code'\nper_second = 0\nconcurrency = 0\non_unknown = 'wait'",
         &[],
         &[
@@ -31,7 +39,7 @@ pub(super) const ROWS: &[Row] = &[
     ),
     (
         "{META}",
-        &["OTPOST_ACCOUNTS__WA__PHONE_NUMBER_ID=EAAs3crets3crets3crets3crets3crets3crets3cret"],
+        &["OTPOST_ACCOUNTS__WA__PHONE_NUMBER_ID=EAAs3crets4crets5crets3crets4crets5crets3cret"],
         &[
             "OTPOST_ACCOUNTS__WA__PHONE_NUMBER_ID: accounts.wa.phone_number_id: is a text of 45 bytes; must be the digits of the number's id, which is not the phone number itself",
         ],
@@ -103,7 +111,7 @@ pub(super) const ROWS: &[Row] = &[
         ],
     ),
     (
-        "[route]\nsteps = ['a']\n[accounts.a]\nprovider = 'ycloud'\nchannel = 'whatsapp'\napi_key = 's3cret'\nfrom = '0171'\nwebhook_secret = 's3cret'\nsignature_tolerance_s = 1\ntemplate = 'Login code'\nlanguage = 'id'",
+        "[route]\nsteps = ['a']\n[accounts.a]\nprovider = 'ycloud'\nchannel = 'whatsapp'\napi_key = 's3cret'\nfrom = '0171'\nwebhook_secret = 's3cret-of-theirs'\nsignature_tolerance_s = 1\ntemplate = 'Login code'\nlanguage = 'id'",
         &[],
         &[
             r#"otpost.toml:7: accounts.a.from: is "0171"; must be the sender's number with + and calling code"#,
@@ -112,17 +120,17 @@ pub(super) const ROWS: &[Row] = &[
         ],
     ),
     (
-        "[route]\nsteps = ['a']\n[accounts.a]\nprovider = 'cliqtel'\nchannel = 'sms'\napi_key = 's3cret'\ncallback_secret = 's3crets3crets3cret'",
+        "[route]\nsteps = ['a']\n[accounts.a]\nprovider = 'cliqtel'\nchannel = 'sms'\napi_key = 's3cret'\ncallback_secret = 's3crets4crets5cret'",
         &[],
         &["otpost.toml:3: accounts.a.from: is missing; must be the sender, or give its `number_id`"],
     ),
     (
-        "[route]\nsteps = ['a']\n[accounts.a]\nprovider = 'cliqtel'\nchannel = 'sms'\napi_key = 's3cret'\ncallback_secret = 's3crets3crets3cret'\nfrom = 'a'\nnumber_id = 1",
+        "[route]\nsteps = ['a']\n[accounts.a]\nprovider = 'cliqtel'\nchannel = 'sms'\napi_key = 's3cret'\ncallback_secret = 's3crets4crets5cret'\nfrom = 'a'\nnumber_id = 1",
         &[],
         &["otpost.toml:9: accounts.a.number_id: is given beside `from`; must be one of the two"],
     ),
     (
-        "[route]\nsteps = ['a']\n[accounts.a]\nprovider = 'cliqtel'\nchannel = 'whatsapp'\napi_key = 's3cret'\naccount_id = 0\ncallback_token = 's3crets3crets3cret'\ntemplate = 't'\nlanguage = 'id'\n[accounts.a.signature]\nheader = 'X Y'",
+        "[route]\nsteps = ['a']\n[accounts.a]\nprovider = 'cliqtel'\nchannel = 'whatsapp'\napi_key = 's3cret'\naccount_id = 0\ncallback_token = 's3crets4crets5cret'\ntemplate = 't'\nlanguage = 'id'\n[accounts.a.signature]\nheader = 'X Y'",
         &[],
         &[
             "otpost.toml:7: accounts.a.account_id: is 0; must be 1 to 9223372036854775807 as they give it",
@@ -173,7 +181,7 @@ pub(super) const ROWS: &[Row] = &[
         ],
     ),
     (
-        "[route]\nsteps = ['a']\n[accounts.a]\nprovider = 'sleekflow'\nchannel = 'whatsapp'\nfrom = '+447400123456'\napi_key = 's3cret'\nchannel_type = 'whatsappcloudapi'\ntemplate_namespace = 'ns'\nhook_secret_previous = 's3cret'\ntemplate = 't'\nlanguage = 'id'",
+        "[route]\nsteps = ['a']\n[accounts.a]\nprovider = 'sleekflow'\nchannel = 'whatsapp'\nfrom = '+447400123456'\napi_key = 's3cret'\nchannel_type = 'whatsappcloudapi'\ntemplate_namespace = 'ns'\nhook_secret_previous = 's3cret-of-theirs'\ntemplate = 't'\nlanguage = 'id'",
         &[],
         &[
             "otpost.toml:3: accounts.a.hook_secret: is missing; must be the secret, env:NAME or file:/path",
@@ -226,7 +234,7 @@ pub(super) const ROWS: &[Row] = &[
         ],
     ),
     (
-        "[route]\nsteps = ['a']\n[accounts.a]\nprovider = 'vonage'\nchannel = 'whatsapp'\napi_key = 'a b'\nprivate_key = 's3cret'\nfrom = '0171'\nsignature_secret = 's3cret'\nsignature_tolerance_s = 1\ntemplate = 'login_code'\nlanguage = 'en'",
+        "[route]\nsteps = ['a']\n[accounts.a]\nprovider = 'vonage'\nchannel = 'whatsapp'\napi_key = 'a b'\nprivate_key = 's3cret'\nfrom = '0171'\nsignature_secret = 's3cret-of-theirs'\nsignature_tolerance_s = 1\ntemplate = 'login_code'\nlanguage = 'en'",
         &[],
         &[
             "otpost.toml:3: accounts.a.application_id: is missing; must be the application's id",
@@ -238,7 +246,7 @@ pub(super) const ROWS: &[Row] = &[
         ],
     ),
     (
-        "[route]\nsteps = ['a']\n[accounts.a]\nprovider = 'vonage'\nchannel = 'sms'\napi_key = 'abcd0001'\napi_secret = 's3cret'\napplication_id = 'a1'\nprivate_key = 'file:/nonexistent/key.pem'\nfrom = 'Example'\nsignature_secret = 's3cret'",
+        "[route]\nsteps = ['a']\n[accounts.a]\nprovider = 'vonage'\nchannel = 'sms'\napi_key = 'abcd0001'\napi_secret = 's3cret'\napplication_id = 'a1'\nprivate_key = 'file:/nonexistent/key.pem'\nfrom = 'Example'\nsignature_secret = 's3cret-of-theirs'",
         &[],
         &[
             "otpost.toml:8: accounts.a.application_id: is given beside `api_secret`; must be left out, or `api_secret` must",
@@ -259,7 +267,7 @@ pub(super) const ROWS: &[Row] = &[
         ],
     ),
     (
-        "[route]\nsteps = ['a']\n[accounts.a]\nprovider = 'engagelab'\nchannel = 'sms'\nproduct = 'plain'\ndev_key = 's3cret'\ndev_secret = 's3cret'\ntemplate = '1233'\ncallback_username = 'a'\ncallback_secret = 's3cret'\n[accounts.a.params]\nbrand = 'Example'\ncode = 1",
+        "[route]\nsteps = ['a']\n[accounts.a]\nprovider = 'engagelab'\nchannel = 'sms'\nproduct = 'plain'\ndev_key = 's3cret'\ndev_secret = 's3cret'\ntemplate = '1233'\ncallback_username = 'a'\ncallback_secret = 's3cret-of-theirs'\n[accounts.a.params]\nbrand = 'Example'\ncode = 1",
         &[],
         &[
             r#"otpost.toml:12: accounts.a.params: has no variable for the code; must have one that is "{code}" or "{text}""#,
@@ -338,7 +346,7 @@ pub(super) const ROWS: &[Row] = &[
         ],
     ),
     (
-        "{HTTP}callback.token = 's3crets3crets3cret'",
+        "{HTTP}callback.token = 's3crets4crets5cret'",
         &[
             "OTPOST_ACCOUNTS__A__CALLBACK__STATUS=state",
             "OTPOST_ACCOUNTS__A__CALLBACK__SIGNATURE__SECRET=s3cret",
