@@ -52,8 +52,8 @@ impl Ground {
         static COUNT: AtomicUsize = AtomicUsize::new(0);
         let database = fresh_database().await;
         let pool = database.pool().await;
-        let clock = Clock::live(&pool).await.expect("the database has a clock");
-        let key = AppKeys::new(pool.clone(), clock).create("shop", "program").await.expect("a key");
+        let clock = Clock::live(&pool.clone().into()).await.expect("the database has a clock");
+        let key = AppKeys::new(pool.clone().into(), clock).create("shop", "program").await.expect("a key");
         let sim = Simulator::start(config, ([127, 0, 0, 1], 0).into()).expect("the simulator starts");
         let n = COUNT.fetch_add(1, Ordering::Relaxed);
         let dir = cluster_base().join(format!("program-{}-{n}", std::process::id()));
