@@ -51,7 +51,7 @@ use crate::workers::{asker, deadlines, instances as instance_loop, janitor, matc
 /// Tasks that commit groups. One commit serves a group, so few are enough; two keep both cores of a small machine busy.
 const LEDGER_WORKERS: usize = 2;
 /// For readiness, API keys, and those who wait: none of them waits behind the requests of apps.
-const WATCH_CONNECTIONS: u32 = 4;
+const WATCH_CONNECTIONS: u32 = 3;
 /// How long requests may take to finish after that, and then sends.
 const FINISH: Duration = Duration::from_secs(25);
 

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use sha2::{Digest, Sha256};
+use tokio::sync::Semaphore;
 
 use crate::clock::Clock;
 use crate::domain::secret::Secret;
@@ -21,6 +22,8 @@ const PREFIX: &str = "otp_live_";
 const REMEMBER: Duration = Duration::from_secs(5);
 /// A key that is older is asked for again while it still counts, so that nobody waits for it.
 const ASK_AFTER: Duration = Duration::from_millis(2_500);
+/// How long a request with a key that is not remembered waits for its turn.
+const STRANGER_WAITS: Duration = Duration::from_secs(2);
 /// Keys remembered at most.
 const REMEMBERED: usize = 10_000;
 
@@ -29,6 +32,7 @@ pub struct AppKeys {
     pub pool: Database,
     pub clock: Clock,
     known: Arc<Mutex<HashMap<String, Known>>>,
+    strangers: Arc<Semaphore>,
 }
 
 struct Known {
@@ -48,7 +52,7 @@ pub struct NewKey {
 
 impl AppKeys {
     pub fn new(pool: Database, clock: Clock) -> Self {
-        Self { pool, clock, known: Arc::default() }
+        Self { pool, clock, known: Arc::default(), strangers: Arc::new(Semaphore::new(1)) }
     }
 
     /// Makes a key of 256 random bits for `app`: `otp_live_<id>_<secret>`.
@@ -93,7 +97,7 @@ impl AppKeys {
             let asks = age >= ASK_AFTER && !std::mem::replace(&mut known.is_asked, true);
             (age < REMEMBER).then(|| (known.key.clone(), asks))
         });
-        let Some((key, asks)) = remembered else { return self.ask(key_id).await };
+        let Some((key, asks)) = remembered else { return self.ask_for_stranger(key_id).await };
         if asks {
             // In good time, and one for all: whoever comes meanwhile is answered by what is remembered.
             let (keys, key_id) = (self.clone(), key_id.to_owned());
@@ -106,6 +110,19 @@ impl AppKeys {
             });
         }
         Ok(Some(key))
+    }
+
+    /// Anybody can name a key that is none. Such questions go one after the other, so that those of known keys never wait
+    /// for them.
+    async fn ask_for_stranger(&self, key_id: &str) -> Result<Option<StoredKey>, StoreError> {
+        let turn = tokio::time::timeout(STRANGER_WAITS, self.strangers.acquire()).await;
+        let Ok(Ok(_turn)) = turn else { return Err(sqlx::Error::PoolTimedOut.into()) };
+        // Another one may have asked for the same key meanwhile.
+        let remembered = self.lock().get(key_id).filter(|known| known.at.elapsed() < ASK_AFTER).map(|k| k.key.clone());
+        match remembered {
+            Some(key) => Ok(Some(key)),
+            None => self.ask(key_id).await,
+        }
     }
 
     async fn ask(&self, key_id: &str) -> Result<Option<StoredKey>, StoreError> {

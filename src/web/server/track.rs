@@ -60,7 +60,7 @@ impl Tracked {
         headers::put(response.headers_mut());
         if let Some(connection) = &connection {
             let unread = match body {
-                Some(body) => body.unread().await,
+                Some(body) => body.left_unread().await,
                 None => false,
             };
             if unread || stopping || connection.is_extra || connection.is_closing() {
@@ -91,7 +91,7 @@ impl Body {
     }
 
     /// Whether bytes of the body are still on their way. What is there already is thrown away.
-    async fn unread(mut self) -> bool {
+    async fn left_unread(mut self) -> bool {
         let mut bytes = 0;
         for _ in 0..LOOKS {
             while !self.ended.get() && bytes <= LEFT_OVER {
