@@ -60,7 +60,7 @@ pub enum BuildError {
     #[error("cannot use the database")]
     Store(#[from] StoreError),
     #[error("cannot migrate the database")]
-    Migrate(#[from] sqlx::migrate::MigrateError),
+    Migrate(#[from] database::MigrationError),
     #[error("cannot set up the HTTP client")]
     Client(#[from] ClientError),
     #[error("cannot listen on {0}")]

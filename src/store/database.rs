@@ -3,6 +3,7 @@
 mod availability;
 pub(super) mod errors;
 mod hosts;
+pub mod migrations;
 mod server;
 mod session;
 
@@ -19,6 +20,7 @@ use tokio::time::{Instant, timeout_at};
 use crate::store::StoreError;
 
 pub use availability::Availability;
+pub use migrations::MigrationError;
 pub use server::Server;
 pub use session::Session;
 
@@ -167,10 +169,10 @@ pub async fn connect(
     Ok(Server::find(url).await?.pool(name, max_connections, plans))
 }
 
-/// Brings the tables up to date. Safe to run from several instances at once.
+/// Brings the tables up to date; see [`migrations`].
 ///
 /// # Errors
-/// When a migration fails, or the database was migrated by a newer program.
-pub async fn migrate(database: &Database) -> Result<(), sqlx::migrate::MigrateError> {
-    MIGRATIONS.run(&database.pool).await
+/// See [`MigrationError`].
+pub async fn migrate(database: &Database) -> Result<(), MigrationError> {
+    migrations::migrate_with(&MIGRATIONS, database, migrations::Patience::default()).await
 }

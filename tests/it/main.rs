@@ -14,6 +14,7 @@ mod fates;
 mod health;
 mod kills;
 mod memory;
+mod migrations;
 mod model;
 mod orphans;
 mod outages;

@@ -1,7 +1,10 @@
 //! The database falls silent, refuses, stops, does not write: the service says 503 at once, and goes on when it is back.
 
+use std::fs::{self, File};
+use std::io::Write;
 use std::net::TcpListener;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use otpost::app::{App, Loops, Means, Running};
@@ -9,12 +12,17 @@ use otpost::clock::Clock;
 use otpost::rehearsal;
 use otpost::services::app_keys::AppKeys;
 use otpost::simulator::{SimConfig, Simulator};
+use otpost::store::StoreError;
+use otpost::store::database::Plans;
+use rustix::process::Signal;
 use serde_json::{Value, json};
 use sqlx::PgPool;
+use sqlx::postgres::PgPoolOptions;
 
 use crate::helpers::app::{code_keys, signed};
-use crate::helpers::database::{TestDatabase, fresh_database};
+use crate::helpers::database::{TestDatabase, cluster_base, fresh_database};
 use crate::helpers::invariants;
+use crate::helpers::node::Node;
 use crate::helpers::proxy::{Network, Proxy};
 
 /// Everything that is waited for comes within this, also on a machine that builds something meanwhile.
@@ -82,31 +90,43 @@ impl Service {
         self.http.get(format!("{}/readyz", self.url)).send().await.unwrap().status().as_u16()
     }
 
-    /// A message goes all the way: accepted, sent, and its receipt comes back. Returns how long until it was accepted,
-    /// and until it was delivered.
-    async fn until_it_works(&self, to: &str) -> (Duration, Duration) {
+    /// Returns the message's id.
+    async fn until_accepted(&self, to: &str) -> String {
         let began = Instant::now();
-        let id = loop {
+        loop {
             let (status, _, answer) = self.post(to).await;
             if status == 202 {
-                break answer["id"].as_str().unwrap().to_owned();
+                return answer["id"].as_str().unwrap().to_owned();
             }
             assert!(began.elapsed() < BOUND, "still {status}");
             tokio::time::sleep(Duration::from_millis(20)).await;
-        };
-        let accepted = began.elapsed();
+        }
+    }
+
+    async fn until_delivered(&self, id: &str) {
+        let began = Instant::now();
         loop {
             let state: String = sqlx::query_scalar("select state::text from messages where message_id::text = $1")
-                .bind(&id)
+                .bind(id)
                 .fetch_one(&self.pool)
                 .await
                 .unwrap();
             if state == "delivered" {
-                return (accepted, began.elapsed());
+                return;
             }
             assert!(began.elapsed() < BOUND, "{id} is {state}");
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
+    }
+
+    /// A message goes all the way: accepted, sent, and its receipt comes back. Returns how long until it was accepted,
+    /// and until it was delivered.
+    async fn until_it_works(&self, to: &str) -> (Duration, Duration) {
+        let began = Instant::now();
+        let id = self.until_accepted(to).await;
+        let accepted = began.elapsed();
+        self.until_delivered(&id).await;
+        (accepted, began.elapsed())
     }
 
     /// Returns how long it took until the service knew that the database is away.
@@ -198,4 +218,159 @@ async fn requests_under_way_are_refused_when_the_database_goes_away() {
     proxy.set(Network::Works).await;
     service.until_it_works("+6281200070000").await;
     service.stop().await;
+}
+
+/// A folder for servers that a test runs by hand.
+fn place(name: &str) -> PathBuf {
+    cluster_base().join(format!("{name}.{}", std::process::id()))
+}
+
+async fn on(node: &Node, database_url: &str) -> Service {
+    let pool = PgPoolOptions::new().max_connections(3).connect(&node.database_url()).await.unwrap();
+    otpost::store::database::migrate(&pool.clone().into()).await.unwrap();
+    Service::start(database_url, pool).await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn paused_and_restarted_servers_are_said_at_once_and_found_again() {
+    let mut node = Node::primary(&place("paused")).await;
+    let service = on(&node, &node.database_url()).await;
+    service.until_it_works("+6281300010000").await;
+
+    for (what, postmaster_too) in [("all processes stopped", true), ("all backends stopped", false)] {
+        node.signal_backends(Signal::STOP, postmaster_too);
+        if postmaster_too {
+            let known = service.until_away().await;
+            let p99 = service.refusals().await;
+            println!("{what}: known after {known:?}, 503 p99 {p99:?}");
+            assert!(p99 < Duration::from_secs(1), "{p99:?}");
+            node.signal_backends(Signal::CONT, true);
+        }
+        // With the postmaster alive, new connections work while the old ones are silent.
+        let began = Instant::now();
+        let id = service.until_accepted("+6281300020000").await;
+        println!("{what}: accepted after {:?}", began.elapsed());
+        node.signal_backends(Signal::CONT, true);
+        service.until_delivered(&id).await;
+    }
+
+    for n in 0..3 {
+        node.stop_immediately();
+        let known = service.until_away().await;
+        let p99 = service.refusals().await;
+        node.start().await;
+        let (accepted, delivered) = service.until_it_works(&format!("+628130003000{n}")).await;
+        println!(
+            "immediate stop: known after {known:?}, 503 p99 {p99:?}; back: accepted after {accepted:?}, delivered after \
+             {delivered:?}"
+        );
+    }
+    service.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_database_that_does_not_take_writes_is_away_until_it_does() {
+    let node = Node::primary(&place("frozen")).await;
+    let service = on(&node, &node.database_url()).await;
+    service.until_it_works("+6281300040000").await;
+    // As an operator does before a switch-over. The connections there are keep what they have; so they are ended.
+    node.run("postgres", "alter database otpost set default_transaction_read_only = on").await.unwrap();
+    node.run("postgres", "select pg_terminate_backend(pid) from pg_stat_activity where datname = 'otpost'")
+        .await
+        .unwrap();
+    let known = service.until_away().await;
+    let p99 = service.refusals().await;
+    node.run("postgres", "alter database otpost reset default_transaction_read_only").await.unwrap();
+    let (accepted, _) = service.until_it_works("+6281300050000").await;
+    println!("read-only: known after {known:?}, 503 p99 {p99:?}; back: accepted after {accepted:?}");
+
+    // A standby alone takes no writes: a service does not start on it.
+    let standby = Node::standby(&place("standby"), &node).await;
+    let refused = otpost::store::database::connect(&standby.database_url(), "test", 1, Plans::Search).await;
+    assert!(matches!(refused, Err(StoreError::Unavailable(_))), "{refused:?}");
+    // With both named, the order does not count.
+    let pair = Node::url_of_pair(&place("standby"), &place("frozen"));
+    let found = otpost::store::database::connect(&pair, "test", 1, Plans::Search).await.unwrap();
+    assert!(sqlx::query_scalar::<_, bool>("select not pg_is_in_recovery()").fetch_one(&found).await.unwrap());
+    service.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn ended_sessions_cost_single_requests_and_nothing_more() {
+    let database = fresh_database().await;
+    let service = Service::start(database.url(), database.pool().await).await;
+    let ender = async {
+        for _ in 0..25 {
+            sqlx::query(
+                "select pg_terminate_backend(pid) from pg_stat_activity
+                  where datname = current_database() and application_name like 'otpost%' order by random() limit 1",
+            )
+            .execute(&service.pool)
+            .await
+            .unwrap();
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    };
+    let load = async {
+        let (mut accepted, mut refused) = (0, 0);
+        for n in 0..120 {
+            match service.post(&format!("+62813{n:04}0000")).await.0 {
+                202 => accepted += 1,
+                503 => refused += 1,
+                other => panic!("answered {other}"),
+            }
+            tokio::time::sleep(Duration::from_millis(15)).await;
+        }
+        (accepted, refused)
+    };
+    let ((), (accepted, refused)) = tokio::join!(ender, load);
+    println!("25 sessions ended: {accepted} accepted, {refused} refused");
+    assert!(accepted > refused, "{accepted} accepted, {refused} refused");
+    service.until_it_works("+6281300060000").await;
+    service.stop().await;
+}
+
+/// On a small file system of memory, which only root may mount.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_full_disk_is_said_and_its_end_is_seen() {
+    let disk = place("disk");
+    fs::create_dir_all(&disk).unwrap();
+    let mounted = Command::new("mount").args(["-t", "tmpfs", "-o", "size=260m,mode=0755", "tmpfs"]).arg(&disk).status();
+    if !rustix::process::geteuid().is_root() || !mounted.is_ok_and(|status| status.success()) {
+        println!("skipped: a file system can only be mounted by root");
+        return;
+    }
+    let unmount = Unmount(disk.clone());
+    let node = Node::primary(&disk.join("node")).await;
+    let service = on(&node, &node.database_url()).await;
+    service.until_it_works("+6281300070000").await;
+    let ballast = disk.join("ballast");
+    let mut file = File::create(&ballast).unwrap();
+    while file.write_all(&[0; 65_536]).is_ok() {}
+    // What is allocated already is used up first.
+    let began = Instant::now();
+    let mut n = 0;
+    while service.ready().await == 200 {
+        let (status, ..) = service.post(&format!("+62814{:04}0000", n % 10_000)).await;
+        assert!(status == 202 || status == 503, "answered {status}");
+        n += 1;
+        assert!(began.elapsed() < BOUND * 3, "the disk does not fill up");
+    }
+    let p99 = service.refusals().await;
+    drop(file);
+    fs::remove_file(&ballast).unwrap();
+    let (accepted, _) = service.until_it_works("+6281300080000").await;
+    println!("disk full: 503 after {n} more messages, p99 {p99:?}; room again: accepted after {accepted:?}");
+    service.stop().await;
+    drop(node);
+    drop(unmount);
+}
+
+struct Unmount(PathBuf);
+
+impl Drop for Unmount {
+    fn drop(&mut self) {
+        Command::new("umount").arg("-l").arg(&self.0).status().ok();
+        fs::remove_dir(&self.0).ok();
+    }
 }
