@@ -102,6 +102,8 @@ pub struct Seen {
     /// Numbers by message id: each was answered 202.
     pub accepted: BTreeMap<String, String>,
     pub answered_at: Vec<Instant>,
+    /// When those requests began, in the same order.
+    pub asked_at: Vec<Instant>,
     pub gave_up: usize,
     /// Why requests were repeated, and how often.
     pub repeated: BTreeMap<String, usize>,
@@ -129,6 +131,7 @@ impl Load {
             let request = self.http.post(format!("{}/v1/messages", self.url)).bearer_auth(&self.key);
             let request =
                 request.header("idempotency-key", format!("kill-{n}")).header("content-type", "application/json");
+            let asked_at = Instant::now();
             let why = match request.body(json!({ "to": to }).to_string()).send().await {
                 Ok(response) => {
                     let status = response.status().as_u16();
@@ -137,6 +140,7 @@ impl Load {
                         let mut seen = self.seen.lock().unwrap();
                         seen.accepted.insert(answer["id"].as_str().expect("an id").to_owned(), to);
                         seen.answered_at.push(Instant::now());
+                        seen.asked_at.push(asked_at);
                         return;
                     }
                     assert!(status == 202 || status >= 500, "answered {status}");
