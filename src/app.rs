@@ -31,7 +31,6 @@ use crate::services::ledger::{GROUP, Ledger};
 use crate::services::memory::NumberMemory;
 use crate::services::quarantine::Quarantine;
 use crate::services::randomness;
-use crate::services::seen::Seen;
 use crate::services::take_callback::TakeCallback;
 use crate::services::take_pulse::TakePulse;
 use crate::services::transitions::Transitions;
@@ -158,7 +157,6 @@ impl App {
             keys: keys.clone(),
             accounts: accounts.clone(),
             apply: apply.clone(),
-            seen: Seen::default(),
         };
         let client = Client::new(&settings.sending.client)?;
         let ask = Arc::new(Ask {
@@ -283,9 +281,12 @@ impl App {
         loops.push(supervise("instances", &ticks, move || {
             instance_loop::run(instances.clone(), backlog.clone(), t.clone(), c.clone(), k.clone())
         }));
-        let (t, c, a, p, k) = (transitions, clock, accounts, apply.clone(), ticks.clone());
+        let (p, c, k) = (apply.clone(), clock.clone(), ticks.clone());
+        loops.push(supervise("waiting", &ticks, move || janitor::waiting_loop(p.clone(), c.clone(), k.clone())));
+        loops.push(tokio::spawn(janitor::forget_loop(transitions.pool.clone(), clock.clone())));
+        let (t, c, a, k) = (transitions, clock, accounts, ticks.clone());
         loops.push(supervise("recovery", &ticks, move || {
-            janitor::recover_loop(t.clone(), c.clone(), a.clone(), p.clone(), k.clone())
+            janitor::recover_loop(t.clone(), c.clone(), a.clone(), k.clone())
         }));
         let k = ticks.clone();
         loops.push(supervise("pulse", &ticks, move || pulse::run(Arc::clone(&take_pulse), k.clone())));

@@ -257,6 +257,9 @@ pub enum Unverified {
     Wrong,
     #[error("signed outside the replay window")]
     Stale,
+    /// The name that counts once came before, with another body. Only who keeps the names can tell.
+    #[error("its nonce came with another body before")]
+    Replayed,
 }
 
 /// An authentic callback whose envelope cannot be read. It goes to the dead letters.

@@ -65,7 +65,7 @@ impl ApplyReceipts {
         let mut places = Vec::with_capacity(receipts.len());
         for (place, received) in receipts.iter().enumerate() {
             let name = received.receipt.provider_message_id.as_str();
-            let by_name = || known.get(&(received.account.as_str(), name)).copied();
+            let by_name = || received.accounts().find_map(|account| known.get(&(account, name)).copied());
             let Some(attempt) = received.receipt.attempt_id.or_else(by_name) else { continue };
             places.push(place);
             commands.push(Command {
@@ -94,7 +94,9 @@ impl ApplyReceipts {
         let mut by_account: HashMap<&str, Vec<&str>> = HashMap::new();
         for received in receipts.iter().filter(|r| r.receipt.attempt_id.is_none()) {
             let name = received.receipt.provider_message_id.as_str();
-            by_account.entry(&received.account).or_default().push(name);
+            for account in received.accounts() {
+                by_account.entry(account).or_default().push(name);
+            }
         }
         let mut known = HashMap::new();
         for (account, names) in by_account {

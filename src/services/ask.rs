@@ -166,6 +166,7 @@ impl Ask {
             return Ok(());
         }
         let received = |receipt| ReceivedReceipt {
+            proved_too: Vec::new(),
             receipt_id: randomness::id(now),
             callback_id: answer.callback_id,
             account: answer.account.clone(),

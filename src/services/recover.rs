@@ -2,10 +2,11 @@
 
 use std::time::{Duration, Instant};
 
-use chrono::TimeDelta;
+use chrono::{DateTime, Utc};
 
 use crate::clock::Clock;
 use crate::domain::event::{Event, OnUnknown};
+use crate::domain::receipt::Disposition;
 use crate::services::account::Accounts;
 use crate::services::apply_receipts::ApplyReceipts;
 use crate::services::ledger::LedgerError;
@@ -13,16 +14,12 @@ use crate::services::quarantine::Loop;
 use crate::services::transitions::{Command, Record, Transitions};
 use crate::store::StoreError;
 use crate::store::claims::{Claim, Claimed};
-use crate::store::{idempotency_keys, number_memory, questions, receipts};
+use crate::store::receipts;
 
 /// Most rows taken in one round.
 const ROUND: i64 = 500;
-/// How long an idempotency key is remembered.
-const IDEMPOTENCY_KEY_LIFE: TimeDelta = TimeDelta::hours(24);
-/// How long after its time a question is kept that nobody takes up: longer than any message lives.
-const QUESTION_LIFE: TimeDelta = TimeDelta::minutes(15);
-/// How long a receipt of an unknown id is kept; providers repeat callbacks for up to 7 days.
-const UNMATCHED_LIFE: TimeDelta = TimeDelta::days(14);
+/// Most waiting receipts looked at in one round.
+pub const LOOK: i64 = 500;
 
 /// How long after an outage of the database the answers of other instances may still be on their way: each tries to write
 /// its own at least once a second.
@@ -84,33 +81,20 @@ pub async fn abandoned_sends(
     Ok(abandoned.len())
 }
 
-/// Receipts whose id has landed, but whose match was interrupted. Returns how many there were.
+/// Tries receipts again that wait for an attempt: those whose match was interrupted, and those whose message could not be
+/// changed when they came. Each is looked at some times, later and later, and by one instance at a time. Returns how many
+/// were looked at, and how many found their attempt.
 ///
 /// # Errors
-/// When the database is away; they are found again.
-pub async fn interrupted_matches(apply: &ApplyReceipts) -> Result<usize, LedgerError> {
-    let matchable = receipts::matchable(&apply.pool, ROUND).await?;
-    let found = matchable.len();
-    if found > 0 {
-        apply.match_waiting(matchable).await?;
+/// When the database is away; they are looked at again.
+pub async fn waiting_receipts(apply: &ApplyReceipts, now: DateTime<Utc>) -> Result<(usize, usize), LedgerError> {
+    let waiting = receipts::take_up(&apply.pool, now, LOOK).await?;
+    let looked_at = waiting.len();
+    if looked_at == 0 {
+        return Ok((0, 0));
     }
-    Ok(found)
-}
-
-/// Forgets what nobody will ask for any more: old idempotency keys, receipts of ids that never landed, questions to
-/// accounts that are gone, and what was remembered of numbers long enough. Returns how many rows there were.
-///
-/// # Errors
-/// When the database is away.
-pub async fn forget(transitions: &Transitions, clock: &Clock) -> Result<u64, StoreError> {
-    if clock.is_held() {
-        return Ok(0);
-    }
-    let now = clock.now();
-    let keys = idempotency_keys::forget(&transitions.pool, now - IDEMPOTENCY_KEY_LIFE, ROUND).await?;
-    let unmatched = receipts::forget_unmatched(&transitions.pool, now - UNMATCHED_LIFE, ROUND).await?;
-    let asked = questions::forget(&transitions.pool, now - QUESTION_LIFE, ROUND).await?;
-    Ok(keys + unmatched + asked + number_memory::forget(&transitions.pool, now, ROUND).await?)
+    let dispositions = apply.match_waiting(waiting).await?;
+    Ok((looked_at, dispositions.iter().filter(|d| **d != Disposition::Unmatched).count()))
 }
 
 #[cfg(test)]

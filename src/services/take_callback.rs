@@ -12,10 +12,12 @@ use crate::services::account::{Account, Accounts};
 use crate::services::apply_receipts::ApplyReceipts;
 use crate::services::ledger::LedgerError;
 use crate::services::randomness;
-use crate::services::seen::Seen;
+use crate::store::StoreError;
+use crate::store::callback_nonces::{self, Nonce, Reservation};
 use crate::store::database::Database;
 use crate::store::dead_letters::{self, DeadLetter};
 use crate::store::receipts::ReceivedReceipt;
+use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
 #[derive(Clone)]
@@ -25,7 +27,6 @@ pub struct TakeCallback {
     pub keys: CodeKeys,
     pub accounts: Accounts,
     pub apply: ApplyReceipts,
-    pub seen: Seen,
 }
 
 /// A callback that was taken and is durable.
@@ -44,6 +45,9 @@ pub enum NotTaken {
     Unverified(Unverified),
     #[error("cannot make it durable")]
     NotDurable(#[source] LedgerError),
+    /// Its name counts once, and another copy of it is being taken just now.
+    #[error("a copy of it is being taken")]
+    UnderWay,
 }
 
 impl TakeCallback {
@@ -84,19 +88,44 @@ impl TakeCallback {
         let now = self.clock.now();
         let candidates = self.accounts.verifying(account, now);
         let (account, verified) = verify(&candidates, headers, query, body, now)?;
-        let once = verified.only_once().cloned();
-        if once.as_ref().is_some_and(|once| self.seen.has(&account.name, once, now)) {
-            tracing::warn!(
-                account = account.name,
-                "a callback came a second time under a name that counts once; ignored"
-            );
-            return Ok(Taken::default());
+        let callback = Callback { headers, callback_url: &account.callback_url, query, body, now };
+        let proved_too = self.proved_too(account, &callback);
+        let Some(once) = verified.only_once().cloned() else {
+            return self.take(account, &proved_too, verified, now, true).await;
+        };
+        let body_hash = Sha256::digest(body);
+        // Hashed: the provider may choose any length and any characters.
+        let name = hex::encode(Sha256::digest(once.name.as_bytes()));
+        let nonce = Nonce { account: &account.name, name: &name, body_hash: &body_hash };
+        let not_durable = |error: StoreError| NotTaken::NotDurable(error.into());
+        match callback_nonces::reserve(&self.pool, nonce, now, once.until).await.map_err(not_durable)? {
+            Reservation::Ours => {}
+            Reservation::Taken => return Ok(Taken::default()),
+            Reservation::UnderWay => return Err(NotTaken::UnderWay),
+            Reservation::OtherBody => return Err(NotTaken::Unverified(Unverified::Replayed)),
         }
-        let taken = self.take(account, verified, now, true).await?;
-        if let Some(once) = once {
-            self.seen.note(&account.name, once, now);
+        match self.take(account, &proved_too, verified, now, true).await {
+            Ok(taken) => {
+                callback_nonces::mark_taken(&self.pool, nonce, self.clock.now()).await.map_err(not_durable)?;
+                Ok(taken)
+            }
+            Err(error) => {
+                // When this fails too, the name is free again after some seconds.
+                let _ = callback_nonces::give_back(&self.pool, nonce).await;
+                Err(error)
+            }
         }
-        Ok(taken)
+    }
+
+    /// The other accounts of the provider whose settings prove the callback as well: several numbers under one app of the
+    /// provider share a secret, and their receipts come to one address.
+    fn proved_too(&self, account: &Account, callback: &Callback<'_>) -> Vec<String> {
+        let is_proved = |other: &Arc<Account>| {
+            other.provider_name == account.provider_name
+                && other.name != account.name
+                && other.provider.verify(callback).is_ok()
+        };
+        self.accounts.all().iter().filter(|other| is_proved(other)).map(|other| other.name.clone()).collect()
     }
 
     /// Takes a callback from the dead letters again. What still cannot be read stays there.
@@ -105,12 +134,13 @@ impl TakeCallback {
     /// See [`NotTaken`].
     pub async fn again(&self, account: &str, verified: Verified<'_>) -> Result<Taken, NotTaken> {
         let account = self.accounts.get(account).ok_or(NotTaken::NoAccount)?;
-        self.take(&account, verified, self.clock.now(), false).await
+        self.take(&account, &[], verified, self.clock.now(), false).await
     }
 
     async fn take(
         &self,
         account: &Account,
+        proved_too: &[String],
         verified: Verified<'_>,
         now: DateTime<Utc>,
         keep_unreadable: bool,
@@ -144,6 +174,7 @@ impl TakeCallback {
                 receipt_id: randomness::id(now),
                 callback_id,
                 account: account.name.clone(),
+                proved_too: proved_too.to_vec(),
                 received_at: now,
                 receipt,
             };

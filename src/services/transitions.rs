@@ -30,6 +30,7 @@ use crate::store::questions::{self, NewQuestion};
 use crate::store::receipts::{self, MatchedReceipt, ReceivedReceipt};
 use crate::store::sends::{self, PastSend};
 use crate::store::transitions::{self as rows, Change};
+use crate::telemetry;
 
 /// Something that happened to a message, and what is to be written down about it.
 #[derive(Clone, Debug)]
@@ -242,10 +243,14 @@ impl Transitions {
         match &command.record {
             Record::ByApp { app, .. } if *app != message.app => return Done::NotFound,
             Record::Receipt(received) => {
-                // A receipt speaks for the attempts of its own account and for no others.
+                // A receipt speaks for the attempts of the accounts that prove it and for no others.
                 let Event::Receipt { attempt_no, .. } = &command.event else { return Done::NotFound };
-                if message.attempt(*attempt_no).is_none_or(|a| a.account != received.account) {
-                    return Done::Effect(Effect::Receipt(Disposition::Unmatched));
+                match message.attempt(*attempt_no) {
+                    Some(attempt) if received.speaks_for(&attempt.account) => {}
+                    attempt => {
+                        tell_stranger(received, attempt.map(|a| a.account.as_str()));
+                        return Done::Effect(Effect::Receipt(Disposition::Unmatched));
+                    }
                 }
             }
             _ => {}
@@ -253,6 +258,18 @@ impl Transitions {
         let effect = step(message, &command.event, &self.keys, command.at);
         log.note(command, &effect, message);
         Done::Effect(effect)
+    }
+}
+
+/// Says that a receipt names an attempt of ours and is not believed about it.
+fn tell_stranger(received: &ReceivedReceipt, attempts_account: Option<&str>) {
+    if received.receipt.attempt_id.is_some() && telemetry::may_tell("receipts about attempts of other accounts") {
+        tracing::warn!(
+            callback_account = received.account,
+            attempt_account = attempts_account.unwrap_or("none"),
+            "a receipt names an attempt of another account, whose secret does not prove it: give both accounts the same \
+             secret, or give each its own callback address at the provider"
+        );
     }
 }
 
@@ -376,6 +393,7 @@ impl Log {
                     message: *message,
                     attempt_no: *attempt_no,
                     app: &messages[message].message.app,
+                    account: messages[message].message.attempt(*attempt_no).map_or("", |a| a.account.as_str()),
                     disposition: *disposition,
                 })
                 .collect();

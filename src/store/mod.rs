@@ -14,6 +14,7 @@ pub mod checks;
 pub mod idempotency_keys;
 pub mod api_keys;
 pub mod dead_letters;
+pub mod callback_nonces;
 pub mod account_pulse;
 pub mod account_events;
 pub mod number_memory;

@@ -1,6 +1,6 @@
 //! Tables `receipts` (of attempts that we know) and `unmatched_receipts` (of ids that we do not know, yet).
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use uuid::Uuid;
 
 use crate::domain::ids::{AttemptId, MessageId};
@@ -14,9 +14,24 @@ pub struct ReceivedReceipt {
     /// UUIDv7, drawn when it came in; keeps its name when it is matched later.
     pub receipt_id: Uuid,
     pub callback_id: Uuid,
+    /// The account of the address that it came to.
     pub account: String,
+    /// Others whose settings prove the callback as well: it may speak of their attempts.
+    pub proved_too: Vec<String>,
     pub received_at: DateTime<Utc>,
     pub receipt: DeliveryReceipt,
+}
+
+impl ReceivedReceipt {
+    /// Whether it may speak of this account's attempts.
+    pub fn speaks_for(&self, account: &str) -> bool {
+        self.account == account || self.proved_too.iter().any(|other| other == account)
+    }
+
+    /// All accounts of whose attempts it may speak.
+    pub fn accounts(&self) -> impl Iterator<Item = &str> {
+        std::iter::once(self.account.as_str()).chain(self.proved_too.iter().map(String::as_str))
+    }
 }
 
 /// A receipt with the attempt it speaks of.
@@ -26,6 +41,8 @@ pub struct MatchedReceipt<'a> {
     pub message: MessageId,
     pub attempt_no: i16,
     pub app: &'a str,
+    /// Of the attempt.
+    pub account: &'a str,
     pub disposition: Disposition,
 }
 
@@ -53,7 +70,7 @@ pub async fn insert(connection: &mut Session, receipts: &[MatchedReceipt<'_>]) -
         &column(|r| r.message.uuid()),
         &attempt_nos,
         &text(|r| r.app) as _,
-        &text(|r| &r.received.account) as _,
+        &text(|r| r.account) as _,
         &column(|r| r.received.callback_id),
         &text(|r| r.received.receipt.status.as_str()) as _,
         &text(|r| r.disposition.as_str()) as _,
@@ -120,13 +137,19 @@ pub async fn insert_unmatched(pool: &Database, receipts: &[ReceivedReceipt]) -> 
     let failure = |r: &ReceivedReceipt| r.receipt.failure.clone();
     let codes: Vec<Option<String>> = receipts.iter().map(|r| failure(r).map(|f| f.code)).collect();
     let classes: Vec<Option<&str>> = receipts.iter().map(|r| failure(r).map(|f| f.class.as_str())).collect();
+    // Names of accounts hold no comma.
+    let proved: Vec<String> = receipts.iter().map(|r| r.accounts().collect::<Vec<_>>().join(",")).collect();
     let bad: Vec<bool> = receipts.iter().map(|r| failure(r).is_some_and(|f| f.number_is_bad)).collect();
     sqlx::query!(
         "-- unmatched_receipts.insert
         insert into unmatched_receipts (slot, receipt_id, account, provider_message_id, attempt_id, callback_id, status,
-                                        provider_at, received_at, error_code, error_class, number_is_bad)
-        select * from unnest($1::smallint[], $2::uuid[], $3::text[], $4::text[], $5::uuid[], $6::uuid[], $7::text[],
-                             $8::timestamptz[], $9::timestamptz[], $10::text[], $11::text[], $12::boolean[])
+                                        provider_at, received_at, error_code, error_class, number_is_bad, accounts)
+        select slot, receipt_id, account, name, attempt_id, callback_id, status, provider_at, received_at, error_code,
+               error_class, number_is_bad, string_to_array(accounts, ',')
+          from unnest($1::smallint[], $2::uuid[], $3::text[], $4::text[], $5::uuid[], $6::uuid[], $7::text[],
+                      $8::timestamptz[], $9::timestamptz[], $10::text[], $11::text[], $12::boolean[], $13::text[])
+               as n (slot, receipt_id, account, name, attempt_id, callback_id, status, provider_at, received_at,
+                     error_code, error_class, number_is_bad, accounts)
         on conflict do nothing",
         &slots,
         &ids,
@@ -139,7 +162,8 @@ pub async fn insert_unmatched(pool: &Database, receipts: &[ReceivedReceipt]) -> 
         &received_at,
         &codes as _,
         &classes as _,
-        &bad
+        &bad,
+        &proved
     )
     .execute(pool)
     .await?;
@@ -158,7 +182,7 @@ pub async fn unmatched_of(
         UnmatchedRow,
         "-- unmatched_receipts.of
         select receipt_id, account, provider_message_id, attempt_id, callback_id, status, provider_at, received_at,
-               error_code, error_class, number_is_bad
+               error_code, error_class, number_is_bad, accounts, slot, looks
           from unmatched_receipts
          where (slot, account, provider_message_id) in (select * from unnest($1::smallint[], $2::text[], $3::text[]))
          order by received_at, receipt_id",
@@ -168,24 +192,66 @@ pub async fn unmatched_of(
     )
     .fetch_all(pool)
     .await?;
-    rows.into_iter().map(UnmatchedRow::into_receipt).collect()
+    Ok(readable(rows))
 }
 
-/// Receipts that waited long enough for their id to have landed, oldest first: those whose match was interrupted.
-pub async fn matchable(pool: &Database, limit: i64) -> Result<Vec<ReceivedReceipt>, StoreError> {
+/// How long after each look the next one follows. After the last, a receipt is only kept.
+const LOOK_AGAIN: [TimeDelta; 5] = [
+    TimeDelta::seconds(1),
+    TimeDelta::seconds(8),
+    TimeDelta::seconds(64),
+    TimeDelta::seconds(512),
+    TimeDelta::seconds(4096),
+];
+
+/// Takes up waiting receipts that are due to be looked at, oldest first, and plans their next look: an instance that dies
+/// meanwhile costs one look.
+pub async fn take_up(pool: &Database, now: DateTime<Utc>, limit: i64) -> Result<Vec<ReceivedReceipt>, StoreError> {
+    let mut transaction = pool.begin().await?;
     let rows = sqlx::query_as!(
         UnmatchedRow,
-        "-- unmatched_receipts.matchable
-        select u.receipt_id, u.account, u.provider_message_id, u.attempt_id, u.callback_id, u.status, u.provider_at,
-               u.received_at, u.error_code, u.error_class, u.number_is_bad
-          from unmatched_receipts u
-          join provider_ids p using (slot, account, provider_message_id)
-         order by u.received_at limit $1",
+        "-- unmatched_receipts.due
+        select receipt_id, account, provider_message_id, attempt_id, callback_id, status, provider_at, received_at,
+               error_code, error_class, number_is_bad, accounts, slot, looks
+          from unmatched_receipts
+         where looks < 5 and coalesce(look_at, received_at) <= $1
+         order by coalesce(look_at, received_at) limit $2
+           for update skip locked",
+        now,
         limit
     )
-    .fetch_all(pool)
+    .fetch_all(&mut transaction)
     .await?;
-    rows.into_iter().map(UnmatchedRow::into_receipt).collect()
+    if rows.is_empty() {
+        return Ok(Vec::new());
+    }
+    let column = |f: fn(&UnmatchedRow) -> &str| rows.iter().map(f).collect::<Vec<_>>();
+    let next = |row: &UnmatchedRow| {
+        let looks = usize::try_from(row.looks).unwrap_or(0).min(LOOK_AGAIN.len() - 1);
+        now + LOOK_AGAIN[looks]
+    };
+    sqlx::query!(
+        "-- unmatched_receipts.look_again
+        update unmatched_receipts u set looks = u.looks + 1, look_at = n.look_at
+          from unnest($1::smallint[], $2::text[], $3::text[], $4::uuid[], $5::timestamptz[])
+               as n (slot, account, provider_message_id, receipt_id, look_at)
+         where u.slot = n.slot and u.account = n.account and u.provider_message_id = n.provider_message_id
+           and u.receipt_id = n.receipt_id",
+        &rows.iter().map(|row| row.slot).collect::<Vec<_>>(),
+        &column(|row| &row.account) as _,
+        &column(|row| &row.provider_message_id) as _,
+        &rows.iter().map(|row| row.receipt_id).collect::<Vec<_>>(),
+        &rows.iter().map(next).collect::<Vec<_>>()
+    )
+    .execute(&mut transaction)
+    .await?;
+    transaction.commit().await?;
+    Ok(readable(rows))
+}
+
+/// Leaves out rows with a word of a newer program: they wait for an instance that knows it.
+fn readable(rows: Vec<UnmatchedRow>) -> Vec<ReceivedReceipt> {
+    rows.into_iter().filter_map(|row| row.into_receipt().ok()).collect()
 }
 
 /// Forgets receipts that were matched; they stand in `receipts` now.
@@ -237,6 +303,9 @@ struct UnmatchedRow {
     error_code: Option<String>,
     error_class: Option<String>,
     number_is_bad: bool,
+    accounts: Vec<String>,
+    slot: i16,
+    looks: i16,
 }
 
 impl UnmatchedRow {
@@ -247,6 +316,7 @@ impl UnmatchedRow {
         Ok(ReceivedReceipt {
             receipt_id: self.receipt_id,
             callback_id: self.callback_id,
+            proved_too: self.accounts.into_iter().filter(|account| *account != self.account).collect(),
             account: self.account,
             received_at: self.received_at,
             receipt: DeliveryReceipt {

@@ -61,6 +61,7 @@ fn refuse(account: &str, refused: &NotTaken) -> Problem {
             }
             Problem::Signature
         }
+        NotTaken::UnderWay => Problem::Unavailable,
         // Whatever the reason: it is not durable, and the provider keeps it until it is.
         NotTaken::NotDurable(_) => {
             if telemetry::may_tell("callbacks that were not taken") {

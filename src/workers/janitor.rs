@@ -6,13 +6,16 @@ use crate::clock::{Clock, SAMPLE_EVERY};
 use crate::services::account::Accounts;
 use crate::services::apply_receipts::ApplyReceipts;
 use crate::services::orphans::Orphans;
-use crate::services::recover;
 use crate::services::transitions::Transitions;
+use crate::services::{forget, recover};
+use crate::store::database::Database;
 use crate::telemetry;
 use crate::telemetry::Ticks;
 
 const TICK: Duration = Duration::from_secs(1);
-const FORGET_EVERY: Duration = Duration::from_secs(60);
+/// Pause between two rounds that looked at waiting receipts while more may wait.
+const BREATH: Duration = Duration::from_millis(50);
+const FORGET_EVERY: Duration = Duration::from_secs(15);
 
 pub async fn clock_loop(transitions: Transitions, clock: Clock, ticks: Ticks) {
     loop {
@@ -24,16 +27,9 @@ pub async fn clock_loop(transitions: Transitions, clock: Clock, ticks: Ticks) {
     }
 }
 
-pub async fn recover_loop(
-    transitions: Transitions,
-    clock: Clock,
-    accounts: Accounts,
-    apply: ApplyReceipts,
-    ticks: Ticks,
-) {
+pub async fn recover_loop(transitions: Transitions, clock: Clock, accounts: Accounts, ticks: Ticks) {
     let mut orphans = Orphans::default();
     let mut patience = recover::Patience::default();
-    let mut forgot = Instant::now();
     loop {
         ticks.tick("recovery");
         let looked = orphans.run_once(&transitions, &clock, &accounts).await;
@@ -48,17 +44,36 @@ pub async fn recover_loop(
                 Err(error) => tracing::warn!(error = %telemetry::chain(&error), "cannot look for abandoned sends"),
             }
         }
-        match recover::interrupted_matches(&apply).await {
-            Ok(0) => {}
-            Ok(found) => tracing::info!(found, "receipts matched late"),
-            Err(error) => tracing::warn!(error = %telemetry::chain(&error), "cannot match waiting receipts"),
-        }
-        if forgot.elapsed() > FORGET_EVERY {
-            forgot = Instant::now();
-            if let Err(error) = recover::forget(&transitions, &clock).await {
-                tracing::warn!(error = %telemetry::chain(&error), "cannot forget what is old");
-            }
-        }
         tokio::time::sleep(TICK).await;
+    }
+}
+
+/// Looks at receipts that wait for an attempt.
+pub async fn waiting_loop(apply: ApplyReceipts, clock: Clock, ticks: Ticks) {
+    loop {
+        ticks.tick("waiting");
+        let sleep = match recover::waiting_receipts(&apply, clock.now()).await {
+            Ok((looked_at, matched)) => {
+                if matched > 0 {
+                    tracing::info!(matched, "receipts matched late");
+                }
+                if looked_at as i64 == recover::LOOK { BREATH } else { TICK }
+            }
+            Err(error) => {
+                tracing::warn!(error = %telemetry::chain(&error), "cannot match waiting receipts");
+                TICK
+            }
+        };
+        tokio::time::sleep(sleep).await;
+    }
+}
+
+/// Removes what is old. Not among the loops that must go round for readiness: a run may take half a minute.
+pub async fn forget_loop(pool: Database, clock: Clock) {
+    loop {
+        if let Err(error) = forget::run_once(&pool, &clock).await {
+            tracing::warn!(error = %telemetry::chain(&error), "cannot forget what is old");
+        }
+        tokio::time::sleep(FORGET_EVERY).await;
     }
 }

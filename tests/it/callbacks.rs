@@ -179,7 +179,8 @@ async fn a_header_of_engagelab_counts_for_one_callback() {
             request.body(body.to_string()).send().await.unwrap().status().as_u16()
         };
         assert_eq!(post(&body("sent")).await, 200);
-        assert_eq!(post(&body("delivered")).await, 200, "answered like the first");
+        assert_eq!(post(&body("delivered")).await, 401, "the proof was of another body");
+        assert_eq!(post(&body("sent")).await, 200, "a repeat is answered like the first");
         assert_eq!(app.message(&id).await["state"], "sent");
         assert_eq!(app.callback("engagelab-wa", &body("delivered").to_string()).await, 200);
         assert_eq!(app.message(&id).await["state"], "delivered");
@@ -436,7 +437,7 @@ async fn a_receipt_speaks_for_its_own_accounts_attempts_only() {
         // Not even when the attempt gets that number later, on another account.
         app.clock.advance(TimeDelta::seconds(15));
         app.run_workers().await;
-        recover::interrupted_matches(&app.callbacks.apply).await.unwrap();
+        recover::waiting_receipts(&app.callbacks.apply, app.clock.now()).await.unwrap();
         assert_eq!(app.message(&id).await["attempts"][1]["state"], "accepted");
     })
     .await;
@@ -570,7 +571,7 @@ async fn a_match_that_was_interrupted_is_taken_up_again() {
         // Past the ledger: nobody is told that the id landed, as if the process had died here.
         app.transitions.run(&[accepted(app, ids[0], tokens[0], "n-0")]).await.unwrap();
         assert_eq!(app.message(&ids[0].to_string()).await["state"], "accepted");
-        assert_eq!(recover::interrupted_matches(&app.callbacks.apply).await.unwrap(), 1);
+        assert_eq!(recover::waiting_receipts(&app.callbacks.apply, app.clock.now()).await.unwrap(), (1, 1));
         assert_eq!(app.message(&ids[0].to_string()).await["state"], "delivered");
         assert_eq!(count(app, "unmatched_receipts").await, 0);
     })

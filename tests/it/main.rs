@@ -22,6 +22,7 @@ mod polling;
 mod postgres;
 mod proofs;
 mod races;
+mod receipts;
 mod repeats;
 mod queues;
 mod bad_rows;

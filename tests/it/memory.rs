@@ -8,8 +8,8 @@ use otpost::domain::ids::MessageId;
 use otpost::domain::memory::Memory;
 use otpost::domain::phone::Phone;
 use otpost::domain::receipt::Status;
+use otpost::services::forget;
 use otpost::services::memory::NumberMemory;
-use otpost::services::recover;
 use otpost::simulator::Mode;
 use serde_json::json;
 use sha2::{Digest, Sha256};
@@ -184,12 +184,12 @@ async fn what_is_remembered_is_forgotten_in_time_and_on_request() {
             app.clock.advance(TimeDelta::minutes(1));
             assert_eq!(recall(app, "+628123450002").await, BY_SMS);
             app.run_workers().await;
-            recover::forget(&app.transitions, &app.clock).await.unwrap();
+            forget::run_once(&app.transitions.pool, &app.clock).await.unwrap();
             assert_eq!(rows(app).await, 1, "some of it is still remembered");
             app.clock.advance(TimeDelta::hours(2));
             assert_eq!(recall(app, "+628123450002").await, NOTHING, "also before its row is deleted");
             app.run_workers().await;
-            recover::forget(&app.transitions, &app.clock).await.unwrap();
+            forget::run_once(&app.transitions.pool, &app.clock).await.unwrap();
             assert_eq!(rows(app).await, 0);
 
             app.send("+628123460002").await;

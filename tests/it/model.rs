@@ -144,6 +144,7 @@ impl Run<'_> {
                 };
                 let account = self.pure.attempt(attempt_no).map_or("meta-main".to_owned(), |a| a.account.clone());
                 let received = ReceivedReceipt {
+                    proved_too: Vec::new(),
                     receipt_id: Uuid::now_v7(),
                     callback_id: Uuid::now_v7(),
                     account: if self.random.chance(95) { account } else { "cliqtel-wa".to_owned() },

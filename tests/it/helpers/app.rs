@@ -324,6 +324,7 @@ pub fn told(account: &str, message: MessageId, status: Status, at: DateTime<Utc>
     let provider_message_id = format!("wamid.{message}");
     let receipt = DeliveryReceipt { status, attempt_id: None, provider_message_id, provider_at: None, failure };
     let received = ReceivedReceipt {
+        proved_too: Vec::new(),
         receipt_id: Uuid::now_v7(),
         callback_id: Uuid::now_v7(),
         account: account.to_owned(),
