@@ -140,6 +140,7 @@ impl App {
             quarantine: Quarantine::default(),
             under_way: UnderWay::default(),
             remember_for,
+            share_memory: settings.memory.shared,
         };
         let instance = randomness::token();
         let instances = Instances::new(work_pool.clone(), clock.clone(), accounts.clone(), instance);
@@ -147,7 +148,13 @@ impl App {
         let backlog = Backlog::new(accounts.clone());
         let take_pulse = TakePulse::new(work_pool.clone(), clock.clone(), pulse.clone(), instance);
         let take_pulse = Arc::new(take_pulse);
-        let memory = NumberMemory { pool: api_pool.clone(), clock: clock.clone(), keys: keys.clone(), remember_for };
+        let memory = NumberMemory {
+            pool: api_pool.clone(),
+            clock: clock.clone(),
+            keys: keys.clone(),
+            remember_for,
+            shared: settings.memory.shared,
+        };
         let (landed_sender, landed) = mpsc::unbounded_channel();
         let ledger = Ledger::start(&transitions, LEDGER_WORKERS, GROUP, landed_sender);
         let apply = ApplyReceipts { pool: work_pool.clone(), ledger: ledger.clone() };

@@ -29,7 +29,13 @@ pub fn run(config: Option<&Path>, args: &Args) -> Result<ExitCode> {
         let pool = database::connect(&database.url, "otpost forget", 1, database::Plans::Search).await?;
         database::migrate(&pool).await?;
         let clock = Clock::live(&pool).await?;
-        let memory = NumberMemory { pool, clock, keys, remember_for: settings.memory.remember_for };
+        let memory = NumberMemory {
+            pool,
+            clock,
+            keys,
+            remember_for: settings.memory.remember_for,
+            shared: settings.memory.shared,
+        };
         if memory.forget(&phone).await? {
             println!("{phone}: forgotten which channel works for it");
         } else {

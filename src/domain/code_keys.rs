@@ -133,9 +133,18 @@ impl CodeKeys {
     }
 
     /// What a number is known by where the number itself must not stand: one hash for each live key, the one in use
-    /// first. Without the keys nobody can try out which number it is.
-    pub fn number_hashes(&self, phone: &Phone) -> Vec<NumberHash> {
-        let hash = |key: &CodeKey| NumberHash { key_id: key.id, hash: hmac(&*key.number, &[phone.e164().as_bytes()]) };
+    /// first. Without the keys nobody can try out which number it is. `app`: whose number it is; `None`: everybody's. The
+    /// hashes of two apps have nothing in common.
+    pub fn number_hashes(&self, app: Option<&str>, phone: &Phone) -> Vec<NumberHash> {
+        let hash = |key: &CodeKey| {
+            let e164 = phone.e164().as_bytes();
+            // Neither a number nor an app's name holds a slash.
+            let hash = match app {
+                Some(app) => hmac(&*key.number, &[e164, b"/", app.as_bytes()]),
+                None => hmac(&*key.number, &[e164]),
+            };
+            NumberHash { key_id: key.id, hash }
+        };
         self.0.iter().map(hash).collect()
     }
 
@@ -245,11 +254,13 @@ mod tests {
     #[test]
     fn a_number_is_known_by_the_hash_of_each_live_key() {
         let phone = Phone::parse("+628123450003").unwrap();
-        let [one] = keys(&[1]).number_hashes(&phone)[..] else { panic!("one key, one hash") };
-        let [two, still_one] = keys(&[2, 1]).number_hashes(&phone)[..] else { panic!("two keys, two hashes") };
+        let [one] = keys(&[1]).number_hashes(None, &phone)[..] else { panic!("one key, one hash") };
+        let [two, still_one] = keys(&[2, 1]).number_hashes(None, &phone)[..] else { panic!("two keys, two hashes") };
         assert_eq!((two.key_id, still_one), (2, one));
         assert_ne!(two.hash, one.hash);
-        assert_ne!(keys(&[1]).number_hashes(&Phone::parse("+628123450004").unwrap())[0], one);
+        assert_ne!(keys(&[1]).number_hashes(None, &Phone::parse("+628123450004").unwrap())[0], one);
+        let of = |app| keys(&[1]).number_hashes(Some(app), &phone)[0];
+        assert!(of("shop") != one && of("shop") != of("bank"), "each app's number is another");
         assert_ne!(keys(&[1]).fingerprint(b"+628123450003").hash, one.hash, "its key is its own");
     }
 

@@ -47,6 +47,14 @@ impl MessageId {
         Self(Uuid::from_bytes(bytes))
     }
 
+    /// The smallest id that a message of this millisecond can have.
+    pub fn first_at(at: DateTime<Utc>) -> Uuid {
+        let millis = u64::try_from(at.timestamp_millis()).unwrap_or(0).min((1 << 48) - 1);
+        let mut bytes = [0; 16];
+        bytes[..6].copy_from_slice(&millis.to_be_bytes()[2..]);
+        Uuid::from_bytes(bytes)
+    }
+
     /// `None` when no message can have this id.
     pub fn from_uuid(uuid: Uuid) -> Option<Self> {
         (is_ours(&uuid) && uuid.as_bytes()[15] == 0).then_some(Self(uuid))

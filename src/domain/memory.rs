@@ -50,7 +50,8 @@ pub fn lesson(before: &Message, after: &Message, is_accounts_silence: impl Fn(&A
     let unreachable = |a: &Attempt| a.error_class == Some(ErrorClass::RecipientUnreachable);
     let not_on_whatsapp = after.attempts.iter().filter(whatsapp).any(|a| reached(a, State::Failed) && unreachable(a));
 
-    let verified = after.outcome == Outcome::Verified && before.outcome != Outcome::Verified;
+    // Who chose the code can send it back without any message.
+    let verified = after.outcome == Outcome::Verified && before.outcome != Outcome::Verified && !after.code_given;
     let last_left = after.attempts.iter().rfind(|a| a.may_have_left()).map(|a| a.attempt_no);
     let arrived = |a: &Attempt| reached(a, State::Delivered) || (verified && last_left == Some(a.attempt_no));
     // One that the person asked for says only that they could not wait.

@@ -64,6 +64,8 @@ pub struct Message {
     pub wrong_tries: i16,
     pub max_tries: i16,
     pub code: CodeAtRest,
+    /// The app chose the code, and so knew it: that it comes back proves no delivery to anybody.
+    pub code_given: bool,
     pub route: Route,
     /// In the order of their numbers, without a gap; never empty.
     pub attempts: Vec<Attempt>,
@@ -252,6 +254,7 @@ pub(super) mod tests {
             wrong_tries: 0,
             max_tries: 5,
             code,
+            code_given: false,
             route: Route::new(steps, 30, 300, "test").unwrap(),
             attempts,
         };

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 use serde_json::Value;
+use serde_json::value::RawValue;
 
 use crate::clock::Clock;
 use crate::domain::attempt::{Attempt, Reason, State};
@@ -58,7 +59,8 @@ pub struct NewMessage {
     pub replace_after_s: Option<i16>,
     pub valid_for_s: Option<i32>,
     pub reference: Option<String>,
-    pub metadata: Option<Value>,
+    /// A JSON object.
+    pub metadata: Option<Box<RawValue>>,
     pub client: Option<Value>,
 }
 
@@ -84,11 +86,19 @@ pub enum AcceptError {
     Intake(#[from] LedgerError),
 }
 
+/// What an answer promised that its message must keep.
+#[derive(serde::Deserialize)]
+struct PromisedTimes {
+    created_at: DateTime<Utc>,
+    expires_at: DateTime<Utc>,
+}
+
 /// The answer, and whether it is the one that a former request got.
 #[derive(Debug)]
 pub struct Accepted {
     pub id: MessageId,
-    pub answer: Value,
+    /// JSON.
+    pub answer: String,
     pub repeated: bool,
 }
 
@@ -110,7 +120,7 @@ impl AcceptMessage {
             metrics::counter!(names::RATE_LIMITED, "limit" => "backlog").increment(1);
             return Err(AcceptError::Overload { retry_after_s });
         }
-        let mut answer = message_view::view(&stored);
+        let mut answer = message_view::json(&stored);
         let mut repeated = false;
         if let Some(IdempotencyKey { key, body }) = repeatable {
             let fingerprint = self.keys.fingerprint(body);
@@ -184,6 +194,7 @@ impl AcceptMessage {
             };
             field(name, reason.to_owned())
         })?;
+        let code_given = new.code.is_some();
         let code = match (new.code, new.code_length) {
             (Some(code), Some(length)) if i16::from(length) != code.length() => {
                 return Err(field("code_length", "does not fit the code that is given; leave it out".to_owned()));
@@ -213,6 +224,7 @@ impl AcceptMessage {
             wrong_tries: 0,
             max_tries: policy.max_tries,
             code: self.keys.protect(app, id, &code, randomness::bytes()),
+            code_given,
             attempts: vec![Attempt::planned(1, 0, first.channel, &first.account, Reason::First, now)],
             route,
         };
@@ -233,7 +245,7 @@ impl AcceptMessage {
         &self,
         mut stored: StoredMessage,
         id: MessageId,
-        answer: &Value,
+        answer: &str,
     ) -> Result<StoredMessage, AcceptError> {
         let message = &mut stored.message;
         let sealed = message.code.sealed.as_deref().unwrap_or_default();
@@ -241,12 +253,9 @@ impl AcceptMessage {
         let code = code.map_err(|error| StoreError::Corrupt { what: error.to_string() })?;
         message.code = self.keys.protect(&message.app, id, &code, randomness::bytes());
         message.id = id;
-        let time = |field: &str| -> Result<DateTime<Utc>, StoreError> {
-            let corrupt = || StoreError::Corrupt { what: format!("idempotency_keys.answer of {id}: {field}") };
-            answer[field].as_str().and_then(|text| text.parse().ok()).ok_or_else(corrupt)
-        };
-        message.created_at = time("created_at")?;
-        message.expires_at = time("expires_at")?;
+        let corrupt = |_| StoreError::Corrupt { what: format!("idempotency_keys.answer of {id}: its times") };
+        let times: PromisedTimes = serde_json::from_str(answer).map_err(corrupt)?;
+        (message.created_at, message.expires_at) = (times.created_at, times.expires_at);
         Ok(stored)
     }
 }

@@ -78,7 +78,7 @@ impl ChooseRoute {
             // A wish counts more than what is remembered.
             memory: match whom.channel {
                 Some(_) => Memory::default(),
-                None => self.memory.recall(whom.to).await,
+                None => self.memory.recall(whom.app, whom.to).await,
             },
             on: now.date_naive(),
         };

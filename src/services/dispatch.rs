@@ -27,7 +27,7 @@ use crate::services::transitions::{Command, Done, Record, Transitions};
 use crate::services::under_way::Held;
 use crate::store::StoreError;
 use crate::store::claims::{Capacity, Claim, Claimed};
-use crate::store::messages::StoredMessage;
+use crate::store::messages::LockedMessage;
 use crate::telemetry;
 
 /// Most attempts leased in one round.
@@ -63,7 +63,7 @@ pub struct Round {
 /// What a send needs.
 struct Errand {
     account: Arc<Account>,
-    stored: StoredMessage,
+    stored: LockedMessage,
     attempt_no: i16,
     token: Uuid,
     tries: i16,

@@ -7,7 +7,8 @@ use chrono::TimeDelta;
 use crate::clock::Clock;
 use crate::store::StoreError;
 use crate::store::database::Database;
-use crate::store::{callback_nonces, idempotency_keys, number_memory, questions, receipts};
+use crate::store::{callback_nonces, dead_letters, idempotency_keys, number_memory, questions, receipts};
+use crate::telemetry::names;
 
 /// Most rows removed by one statement.
 const BATCH: i64 = 2_000;
@@ -24,6 +25,9 @@ const UNMATCHED_LIFE: TimeDelta = TimeDelta::days(14);
 /// How long after its end the name of a callback is kept: as much as instances' clocks may differ, and more.
 const NONCE_LIFE: TimeDelta = TimeDelta::minutes(10);
 
+/// How long a dead letter is kept: longer than providers repeat callbacks.
+const DEAD_LETTER_LIFE: TimeDelta = TimeDelta::days(14);
+
 /// What is removed for its age.
 #[derive(Clone, Copy, Debug)]
 enum Kind {
@@ -32,11 +36,18 @@ enum Kind {
     Questions,
     NumberMemory,
     CallbackNonces,
+    DeadLetters,
 }
 
 impl Kind {
-    const ALL: [Self; 5] =
-        [Self::IdempotencyKeys, Self::UnmatchedReceipts, Self::Questions, Self::NumberMemory, Self::CallbackNonces];
+    const ALL: [Self; 6] = [
+        Self::IdempotencyKeys,
+        Self::UnmatchedReceipts,
+        Self::Questions,
+        Self::NumberMemory,
+        Self::CallbackNonces,
+        Self::DeadLetters,
+    ];
 
     /// Removes one batch; returns how many rows there were.
     async fn batch(self, pool: &Database, clock: &Clock) -> Result<u64, StoreError> {
@@ -46,6 +57,11 @@ impl Kind {
             Self::UnmatchedReceipts => receipts::forget_unmatched(pool, now - UNMATCHED_LIFE, BATCH).await,
             Self::Questions => questions::forget(pool, now - QUESTION_LIFE, BATCH).await,
             Self::NumberMemory => number_memory::forget(pool, now, BATCH).await,
+            Self::DeadLetters => {
+                let dropped = dead_letters::forget(pool, now - DEAD_LETTER_LIFE, BATCH).await?;
+                metrics::counter!(names::DEAD_LETTERS_DROPPED).increment(dropped);
+                Ok(dropped)
+            }
             Self::CallbackNonces => callback_nonces::forget(pool, now - NONCE_LIFE, BATCH).await,
         }
     }

@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Utc};
 use serde::Serialize;
-use serde_json::Value;
+use serde_json::value::RawValue;
 
 use crate::domain::attempt::{Attempt, Reason, SendState, State, Timer, Why};
 use crate::domain::channel::Channel;
@@ -11,7 +11,7 @@ use crate::domain::receipt::ErrorClass;
 use crate::store::messages::StoredMessage;
 
 #[derive(Serialize)]
-struct MessageView<'a> {
+pub struct MessageView<'a> {
     id: String,
     state: &'static str,
     outcome: Outcome,
@@ -24,7 +24,7 @@ struct MessageView<'a> {
     /// Chosen by locale and country; `None` for a message from before there were languages.
     language: Option<&'a str>,
     reference: Option<&'a str>,
-    metadata: Option<&'a Value>,
+    metadata: Option<&'a RawValue>,
     code_length: i16,
     tries_left: i16,
     created_at: DateTime<Utc>,
@@ -69,11 +69,11 @@ pub fn delivered_at(message: &Message) -> Option<DateTime<Utc>> {
     first.or(message.settled_at.filter(|_| message.delivery_inferred && message.state == State::Delivered))
 }
 
-pub fn view(stored: &StoredMessage) -> Value {
+pub fn view(stored: &StoredMessage) -> MessageView<'_> {
     let StoredMessage { message, recipient, labels, code_length } = stored;
     let attempts = message.attempts.iter().map(|a| attempt_view(message, a)).collect();
     let pending = message.outcome == Outcome::Pending;
-    let view = MessageView {
+    MessageView {
         id: message.id.to_string(),
         state: message.state.as_str(),
         outcome: message.outcome,
@@ -84,7 +84,7 @@ pub fn view(stored: &StoredMessage) -> Value {
         locale: labels.locale.as_deref(),
         language: Some(message.route.language.as_str()).filter(|tag| !tag.is_empty()),
         reference: labels.reference.as_deref(),
-        metadata: labels.metadata.as_ref(),
+        metadata: labels.metadata.as_deref(),
         code_length: *code_length,
         tries_left: if pending { message.max_tries - message.wrong_tries } else { 0 },
         created_at: message.created_at,
@@ -94,8 +94,12 @@ pub fn view(stored: &StoredMessage) -> Value {
         delivery_inferred: message.delivery_inferred,
         replace_after_s: message.route.replace_after_s,
         attempts,
-    };
-    serde_json::to_value(view).expect("a view has only strings for keys")
+    }
+}
+
+/// The view as JSON text: what the app attached stands in it as it came.
+pub fn json(stored: &StoredMessage) -> String {
+    serde_json::to_string(&view(stored)).expect("a view has only strings for keys")
 }
 
 fn attempt_view<'a>(message: &Message, a: &'a Attempt) -> AttemptView<'a> {

@@ -8,7 +8,7 @@ use crate::domain::ids::MessageId;
 use crate::domain::message::Outcome;
 use crate::store::StoreError;
 use crate::store::answers::{self, PastAnswer};
-use crate::store::checks::{self, PastCheck};
+use crate::store::checks::{self, ToldCheck};
 use crate::store::database::Database;
 use crate::store::messages::{self, StoredMessage};
 use crate::store::receipts::{self, PastReceipt};
@@ -58,7 +58,7 @@ fn tell(
     stored: &StoredMessage,
     sends: &[PastSend],
     receipts: &[PastReceipt],
-    checks: &[PastCheck],
+    checks: &[ToldCheck],
     answers: &[PastAnswer],
 ) -> Vec<Entry> {
     let message = &stored.message;

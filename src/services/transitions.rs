@@ -23,7 +23,7 @@ use crate::store::attempts;
 use crate::store::checks::{self, PastCheck};
 use crate::store::claims::{self, Claim, Claimed};
 use crate::store::database::{Database, Session};
-use crate::store::messages::{self, StoredMessage};
+use crate::store::messages::{self, LockedMessage};
 use crate::store::number_memory;
 use crate::store::provider_ids::{self, ProviderId};
 use crate::store::questions::{self, NewQuestion};
@@ -31,6 +31,7 @@ use crate::store::receipts::{self, MatchedReceipt, ReceivedReceipt};
 use crate::store::sends::{self, PastSend};
 use crate::store::transitions::{self as rows, Change};
 use crate::telemetry;
+use crate::telemetry::names;
 
 /// Something that happened to a message, and what is to be written down about it.
 #[derive(Clone, Debug)]
@@ -86,11 +87,13 @@ pub struct Transitions {
     pub under_way: UnderWay,
     /// How long it is remembered which channel works for a number; `None`: not at all.
     pub remember_for: Option<TimeDelta>,
+    /// What is remembered is every app's, and not only that of the app whose message taught it.
+    pub share_memory: bool,
 }
 
 /// What others hear of a group once it is committed.
 struct Told {
-    before: HashMap<MessageId, StoredMessage>,
+    before: HashMap<MessageId, LockedMessage>,
     changed: Vec<MessageId>,
     newly_due: bool,
 }
@@ -101,7 +104,7 @@ pub struct Outcomes {
     /// One for each command, in order.
     pub done: Vec<Done>,
     /// The messages as they are now.
-    pub messages: HashMap<MessageId, StoredMessage>,
+    pub messages: HashMap<MessageId, LockedMessage>,
     /// Ids of providers that became known.
     pub provider_ids: Vec<ProviderId>,
 }
@@ -174,7 +177,7 @@ impl Transitions {
             self.quarantine.put(id, &error);
             missing.insert(id, Done::Unreadable);
         }
-        let before: HashMap<MessageId, StoredMessage> = found.messages.into_iter().map(|m| (m.message.id, m)).collect();
+        let before: HashMap<MessageId, LockedMessage> = found.messages.into_iter().map(|m| (m.message.id, m)).collect();
         let absent: Vec<MessageId> =
             ids.iter().filter(|id| !before.contains_key(id) && !missing.contains_key(id)).copied().collect();
         if !absent.is_empty() {
@@ -224,20 +227,20 @@ impl Transitions {
     async fn remember(
         &self,
         connection: &mut Session,
-        before: &HashMap<MessageId, StoredMessage>,
-        after: &HashMap<MessageId, StoredMessage>,
+        before: &HashMap<MessageId, LockedMessage>,
+        after: &HashMap<MessageId, LockedMessage>,
         at: Option<DateTime<Utc>>,
     ) -> Result<(), StoreError> {
         let (Some(at), Some(remember_for)) = (at, self.remember_for) else { return Ok(()) };
         let changes = after.iter().map(|(id, now)| (&before[id].message, now));
-        let learned = memory::learned(changes, &self.keys, &self.pulse);
+        let learned = memory::learned(changes, &self.keys, &self.pulse, self.share_memory);
         if !learned.is_empty() {
             number_memory::write(connection, &learned, at, at + remember_for).await?;
         }
         Ok(())
     }
 
-    fn apply(&self, messages: &mut HashMap<MessageId, StoredMessage>, command: &Command, log: &mut Log) -> Done {
+    fn apply(&self, messages: &mut HashMap<MessageId, LockedMessage>, command: &Command, log: &mut Log) -> Done {
         let Some(stored) = messages.get_mut(&command.message) else { return Done::NotFound };
         let message = &mut stored.message;
         match &command.record {
@@ -270,6 +273,13 @@ fn tell_stranger(received: &ReceivedReceipt, attempts_account: Option<&str>) {
             "a receipt names an attempt of another account, whose secret does not prove it: give both accounts the same \
              secret, or give each its own callback address at the provider"
         );
+    }
+}
+
+/// Counts rows that were not stored, since enough of their kind are there.
+fn left_out(table: &'static str, rows: u64) {
+    if rows > 0 {
+        metrics::counter!(names::ROWS_LEFT_OUT, "table" => table).increment(rows);
     }
 }
 
@@ -382,7 +392,7 @@ impl Log {
     async fn write(
         &self,
         connection: &mut Session,
-        messages: &HashMap<MessageId, StoredMessage>,
+        messages: &HashMap<MessageId, LockedMessage>,
     ) -> Result<(), StoreError> {
         if !self.receipts.is_empty() {
             let matched: Vec<MatchedReceipt<'_>> = self
@@ -397,13 +407,13 @@ impl Log {
                     disposition: *disposition,
                 })
                 .collect();
-            receipts::insert(connection, &matched).await?;
+            left_out("receipts", receipts::insert(connection, &matched).await?);
         }
         if !self.sends.is_empty() {
             sends::insert(connection, &self.sends).await?;
         }
         if !self.checks.is_empty() {
-            checks::insert(connection, &self.checks).await?;
+            left_out("checks", checks::insert(connection, &self.checks).await?);
         }
         if let Some(at) = self.at.filter(|_| !self.provider_ids.is_empty()) {
             provider_ids::insert(connection, &self.provider_ids, at).await?;

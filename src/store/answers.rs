@@ -5,8 +5,8 @@ use uuid::Uuid;
 
 use crate::domain::ids::MessageId;
 use crate::domain::receipt::Status;
+use crate::store::StoreError;
 use crate::store::database::Database;
-use crate::store::{StoreError, word};
 
 #[derive(Clone, Debug)]
 pub struct PastAnswer {
@@ -75,7 +75,7 @@ pub async fn of_message(pool: &Database, message: MessageId) -> Result<Vec<PastA
                 asked_at: row.asked_at,
                 ended_at: row.ended_at,
                 http_status: row.http_status,
-                told: row.told.as_deref().map(|t| word("answers.told", t)).transpose()?,
+                told: row.told.as_deref().and_then(|told| told.parse().ok()),
                 trouble: row.trouble,
             })
         })

@@ -43,6 +43,11 @@ pub async fn find(pool: &Database, key_id: &str) -> Result<Option<StoredKey>, St
     .await?)
 }
 
+/// All apps that ever had a key.
+pub async fn apps(pool: &Database) -> Result<Vec<String>, StoreError> {
+    Ok(sqlx::query_scalar!("-- apps.list\nselect app from apps order by app").fetch_all(pool).await?)
+}
+
 pub async fn list(pool: &Database) -> Result<Vec<StoredKey>, StoreError> {
     Ok(sqlx::query_as!(
         StoredKey,

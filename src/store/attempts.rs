@@ -10,12 +10,12 @@ use crate::domain::ids::MessageId;
 use crate::domain::price::Price;
 use crate::domain::receipt::ErrorClass;
 use crate::store::database::{Database, Session};
-use crate::store::messages::{Found, keys, message_id};
+use crate::store::messages::{Found, WithAttempts, keys, message_id};
 use crate::store::{StoreError, word};
 
 /// Reads the attempts of the messages into them. A message with an attempt that cannot be read moves to the unreadable ones.
-pub async fn load(connection: &mut Session, found: &mut Found) -> Result<(), StoreError> {
-    let ids: Vec<MessageId> = found.messages.iter().map(|m| m.message.id).collect();
+pub async fn load<M: WithAttempts>(connection: &mut Session, found: &mut Found<M>) -> Result<(), StoreError> {
+    let ids: Vec<MessageId> = found.messages.iter().map(|m| m.message().id).collect();
     let (buckets, uuids) = keys(&ids);
     let rows = sqlx::query_as!(
         Row,
@@ -41,19 +41,19 @@ pub async fn load(connection: &mut Session, found: &mut Found) -> Result<(), Sto
         let index =
             index.ok_or_else(|| StoreError::Corrupt { what: "attempts.load: a row nobody asked for".into() })?;
         match row.into_attempt() {
-            Ok(attempt) => found.messages[index].message.attempts.push(attempt),
+            Ok(attempt) => found.messages[index].message_mut().attempts.push(attempt),
             Err(error) => drop(broken.insert(index, error)),
         }
     }
-    for (index, message) in found.messages.iter().enumerate().filter(|(_, m)| m.message.attempts.is_empty()) {
-        let what = || StoreError::Corrupt { what: format!("message {} has no attempt", message.message.id) };
+    for (index, message) in found.messages.iter().enumerate().filter(|(_, m)| m.message().attempts.is_empty()) {
+        let what = || StoreError::Corrupt { what: format!("message {} has no attempt", message.message().id) };
         broken.entry(index).or_insert_with(what);
     }
     if !broken.is_empty() {
         let messages = std::mem::take(&mut found.messages);
         for (index, message) in messages.into_iter().enumerate() {
             match broken.remove(&index) {
-                Some(error) => found.unreadable.push((message.message.id, error)),
+                Some(error) => found.unreadable.push((message.message().id, error)),
                 None => found.messages.push(message),
             }
         }

@@ -84,3 +84,30 @@ pub async fn mark_tried(pool: &Database, letter_id: Uuid, whole: bool, now: Date
     .await?;
     Ok(())
 }
+
+/// Most letters kept of an account, and most bytes of their bodies. Of more the oldest go.
+const KEPT: i64 = 10_000;
+const KEPT_BYTES: i64 = 256 * 1024 * 1024;
+
+/// Removes letters that came before `before`, and the oldest of accounts that have too many; at most `limit` of them.
+/// Returns how many.
+pub async fn forget(pool: &Database, before: DateTime<Utc>, limit: i64) -> Result<u64, StoreError> {
+    let done = sqlx::query!(
+        "-- dead_letters.forget
+        with kept as (
+            select slot, letter_id, received_at, row_number() over newest as place, sum(body_bytes) over newest as bytes
+              from dead_letters
+            window newest as (partition by account order by received_at desc, letter_id)
+        )
+        delete from dead_letters
+         where (slot, letter_id) in (select slot, letter_id from kept
+                                      where received_at < $1 or place > $2 or bytes > $3 limit $4)",
+        before,
+        KEPT,
+        KEPT_BYTES,
+        limit
+    )
+    .execute(pool)
+    .await?;
+    Ok(done.rows_affected())
+}

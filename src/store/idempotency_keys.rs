@@ -3,7 +3,6 @@
 use std::collections::HashSet;
 
 use chrono::{DateTime, Utc};
-use serde_json::Value;
 use uuid::Uuid;
 
 use crate::domain::code_keys::Fingerprint;
@@ -17,7 +16,8 @@ use crate::store::{StoreError, slot};
 pub struct Claim {
     pub body: Fingerprint,
     pub message: MessageId,
-    pub answer: Value,
+    /// JSON, given again as it stands.
+    pub answer: String,
 }
 
 /// A key to be claimed.
@@ -40,8 +40,6 @@ pub async fn claim(pool: &Database, claims: &[NewClaim]) -> Result<Vec<bool>, St
     let key_ids: Vec<i16> = sorted.iter().map(|(_, c)| c.claim.body.key_id).collect();
     let hashes: Vec<&[u8]> = sorted.iter().map(|(_, c)| c.claim.body.hash.as_slice()).collect();
     let ids: Vec<Uuid> = sorted.iter().map(|(_, c)| c.claim.message.uuid()).collect();
-    // As text: `jsonb` would put the keys of the answer into another order than the first request got.
-    let answers: Vec<String> = sorted.iter().map(|(_, c)| c.claim.answer.to_string()).collect();
     let times: Vec<DateTime<Utc>> = sorted.iter().map(|(_, c)| c.at).collect();
     let won = sqlx::query_scalar!(
         "-- idempotency_keys.claim
@@ -57,7 +55,7 @@ pub async fn claim(pool: &Database, claims: &[NewClaim]) -> Result<Vec<bool>, St
         &key_ids,
         &hashes as _,
         &ids,
-        &answers,
+        &text(|c| &c.claim.answer) as _,
         &times
     )
     .fetch_all(pool)
@@ -69,8 +67,8 @@ pub async fn claim(pool: &Database, claims: &[NewClaim]) -> Result<Vec<bool>, St
 /// What a key stands for; `None` when nobody claimed it, or it was forgotten.
 pub async fn find(pool: &Database, app: &str, key: &str) -> Result<Option<Claim>, StoreError> {
     let row = sqlx::query!(
-        "-- idempotency_keys.find
-        select key_id, body_hash, message_id, answer from idempotency_keys where slot = $1 and app = $2 and key = $3",
+        r#"-- idempotency_keys.find
+        select key_id, body_hash, message_id, answer::text as "answer!" from idempotency_keys where slot = $1 and app = $2 and key = $3"#,
         slot(&[app, key]),
         app,
         key

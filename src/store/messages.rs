@@ -1,9 +1,11 @@
 //! Table `messages`.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::Value;
+use serde_json::value::RawValue;
 use uuid::Uuid;
 
 use crate::domain::attempt::State;
@@ -25,34 +27,64 @@ pub struct StoredMessage {
     pub code_length: i16,
 }
 
+/// A message that is locked, with what its sender needs. What the app attached is not read.
+#[derive(Clone, Debug)]
+pub struct LockedMessage {
+    pub message: Message,
+    pub recipient: Phone,
+}
+
+/// A row of `messages` with its attempts.
+pub trait WithAttempts {
+    fn message(&self) -> &Message;
+    fn message_mut(&mut self) -> &mut Message;
+}
+
+impl WithAttempts for StoredMessage {
+    fn message(&self) -> &Message {
+        &self.message
+    }
+
+    fn message_mut(&mut self) -> &mut Message {
+        &mut self.message
+    }
+}
+
+impl WithAttempts for LockedMessage {
+    fn message(&self) -> &Message {
+        &self.message
+    }
+
+    fn message_mut(&mut self) -> &mut Message {
+        &mut self.message
+    }
+}
+
 /// What the app told about a message, kept as given.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default)]
 pub struct Labels {
     pub purpose: String,
     pub locale: Option<String>,
     pub reference: Option<String>,
-    pub metadata: Option<Value>,
+    /// A JSON object, in the very words of the app.
+    pub metadata: Option<Box<RawValue>>,
     pub client: Option<Value>,
 }
 
-struct Row {
+/// What the rules and the sender need.
+struct LockedRow {
     message_id: Uuid,
     app: String,
     recipient: String,
     country: String,
     calling_code_len: i16,
-    purpose: String,
-    locale: Option<String>,
-    reference: Option<String>,
-    metadata: Option<Value>,
-    client: Option<Value>,
     state: String,
     outcome: String,
     route: Value,
     code_key_id: i16,
     code_hash: Vec<u8>,
     code_sealed: Option<Vec<u8>>,
-    code_length: i16,
+    code_given: bool,
     wrong_tries: i16,
     max_tries: i16,
     delivery_inferred: bool,
@@ -61,9 +93,20 @@ struct Row {
     settled_at: Option<DateTime<Utc>>,
 }
 
-impl Row {
+/// What readers of a message see besides.
+struct LabelRow {
+    message_id: Uuid,
+    purpose: String,
+    locale: Option<String>,
+    reference: Option<String>,
+    metadata: Option<String>,
+    client: Option<Value>,
+    code_length: i16,
+}
+
+impl LockedRow {
     /// Its attempts are still to come.
-    fn into_message(self) -> Result<StoredMessage, StoreError> {
+    fn into_message(self) -> Result<LockedMessage, StoreError> {
         let corrupt = |what: &str| StoreError::Corrupt { what: format!("messages {}: {what}", self.message_id) };
         let id = MessageId::from_uuid(self.message_id).ok_or_else(|| corrupt("message_id"))?;
         let recipient = Phone::from_stored(&self.recipient, &self.country, self.calling_code_len)
@@ -83,48 +126,41 @@ impl Row {
             max_tries: self.max_tries,
             code: CodeAtRest { key_id: self.code_key_id, hash: self.code_hash, sealed: self.code_sealed },
             route,
+            code_given: self.code_given,
             attempts: Vec::new(),
         };
+        Ok(LockedMessage { message, recipient })
+    }
+}
+
+impl LabelRow {
+    fn join(self, locked: LockedMessage) -> Result<StoredMessage, StoreError> {
+        let corrupt = |_| StoreError::Corrupt { what: format!("messages {}: metadata", self.message_id) };
         let labels = Labels {
             purpose: self.purpose,
             locale: self.locale,
             reference: self.reference,
-            metadata: self.metadata,
+            metadata: self.metadata.map(RawValue::from_string).transpose().map_err(corrupt)?,
             client: self.client,
         };
+        let LockedMessage { message, recipient } = locked;
         Ok(StoredMessage { message, recipient, labels, code_length: self.code_length })
     }
 }
 
-/// The queries below differ in which rows they find and how they lock them; what they read is the same.
-macro_rules! select_messages {
-    ($from:tt, $($argument:expr),*) => {
-        sqlx::query_as!(
-            Row,
-            "-- messages.select\n\
-             select m.message_id, m.app, m.recipient, m.country, m.calling_code_len, m.purpose, m.locale, m.reference, \
-                    m.metadata, m.client, m.state::text as \"state!\", m.outcome, m.route, m.code_key_id, m.code_hash, \
-                    m.code_sealed, m.code_length, m.wrong_tries, m.max_tries, m.delivery_inferred, m.created_at, m.expires_at, m.settled_at "
-                + $from,
-            $($argument),*
-        )
-    };
-}
-
 /// Messages that were asked for by their ids.
-#[derive(Debug, Default)]
-pub struct Found {
-    pub messages: Vec<StoredMessage>,
+#[derive(Debug)]
+pub struct Found<M> {
+    pub messages: Vec<M>,
     /// Those whose row, or an attempt's, fits none of our words: a newer program wrote it, or somebody by hand.
     pub unreadable: Vec<(MessageId, StoreError)>,
 }
 
-impl Found {
-    fn of(rows: Vec<Row>) -> Self {
-        let mut found = Self::default();
-        for row in rows {
-            let id = MessageId::from_uuid(row.message_id);
-            match (row.into_message(), id) {
+impl<M> Found<M> {
+    fn of(rows: impl IntoIterator<Item = (Uuid, Result<M, StoreError>)>) -> Self {
+        let mut found = Self { messages: Vec::new(), unreadable: Vec::new() };
+        for (uuid, row) in rows {
+            match (row, MessageId::from_uuid(uuid)) {
                 (Ok(message), _) => found.messages.push(message),
                 (Err(error), Some(id)) => found.unreadable.push((id, error)),
                 (Err(error), None) => tracing::error!(%error, "a message has an id that no message can have"),
@@ -139,17 +175,23 @@ impl Found {
 ///
 /// Nobody waits: a message that somebody else holds is left out, as is one that does not exist; [`existing`] tells which. So
 /// a lock that is held for long stops nothing but the messages that it holds, and two lockers never wait for each other.
-pub async fn lock(connection: &mut Session, ids: &[MessageId]) -> Result<Found, StoreError> {
+pub async fn lock(connection: &mut Session, ids: &[MessageId]) -> Result<Found<LockedMessage>, StoreError> {
     let (buckets, uuids) = keys(ids);
-    let rows = select_messages!(
-        "from messages m where (m.bucket, m.message_id) in (select * from unnest($1::smallint[], $2::uuid[])) \
-         for no key update of m skip locked",
+    let rows = sqlx::query_as!(
+        LockedRow,
+        r#"-- messages.lock
+        select m.message_id, m.app, m.recipient, m.country, m.calling_code_len, m.state::text as "state!", m.outcome, m.route,
+               m.code_key_id, m.code_hash, m.code_sealed, m.code_given, m.wrong_tries, m.max_tries, m.delivery_inferred,
+               m.created_at, m.expires_at, m.settled_at
+          from messages m
+         where (m.bucket, m.message_id) in (select * from unnest($1::smallint[], $2::uuid[]))
+           for no key update of m skip locked"#,
         &buckets,
         &uuids
     )
     .fetch_all(connection)
     .await?;
-    Ok(Found::of(rows))
+    Ok(Found::of(rows.into_iter().map(|row| (row.message_id, row.into_message()))))
 }
 
 /// Those of the messages that exist.
@@ -168,38 +210,51 @@ pub async fn existing(connection: &mut Session, ids: &[MessageId]) -> Result<Vec
 }
 
 /// Messages with their attempts, as they are now. Unknown ones are left out.
-pub async fn read(pool: &Database, ids: &[MessageId]) -> Result<Found, StoreError> {
+pub async fn read(pool: &Database, ids: &[MessageId]) -> Result<Found<StoredMessage>, StoreError> {
     let (buckets, uuids) = keys(ids);
-    let rows = select_messages!(
-        "from messages m where (m.bucket, m.message_id) in (select * from unnest($1::smallint[], $2::uuid[]))",
+    let mut connection = pool.acquire().await?;
+    let rows = sqlx::query_as!(
+        LockedRow,
+        r#"-- messages.read
+        select m.message_id, m.app, m.recipient, m.country, m.calling_code_len, m.state::text as "state!", m.outcome, m.route,
+               m.code_key_id, m.code_hash, m.code_sealed, m.code_given, m.wrong_tries, m.max_tries, m.delivery_inferred,
+               m.created_at, m.expires_at, m.settled_at
+          from messages m
+         where (m.bucket, m.message_id) in (select * from unnest($1::smallint[], $2::uuid[]))"#,
         &buckets,
         &uuids
     )
-    .fetch_all(pool)
+    .fetch_all(&mut connection)
     .await?;
-    let mut found = Found::of(rows);
-    let mut connection = pool.acquire().await?;
+    let labels = sqlx::query_as!(
+        LabelRow,
+        r#"-- messages.labels
+        select m.message_id, m.purpose, m.locale, m.reference, coalesce(m.metadata_text, m.metadata::text) as metadata,
+               m.client, m.code_length
+          from messages m
+         where (m.bucket, m.message_id) in (select * from unnest($1::smallint[], $2::uuid[]))"#,
+        &buckets,
+        &uuids
+    )
+    .fetch_all(&mut connection)
+    .await?;
+    let mut labels: HashMap<Uuid, LabelRow> = labels.into_iter().map(|row| (row.message_id, row)).collect();
+    let missing = || StoreError::Corrupt { what: "messages.labels: a row less than a moment before".to_owned() };
+    let mut found = Found::of(rows.into_iter().map(|row| {
+        let id = row.message_id;
+        let message = row.into_message();
+        (id, message.and_then(|locked| labels.remove(&id).ok_or_else(missing)?.join(locked)))
+    }));
     crate::store::attempts::load(&mut connection, &mut found).await?;
     Ok(found)
 }
 
 /// One message of an app, with its attempts. `None` when this app has no such message.
 pub async fn find(pool: &Database, app: &str, id: MessageId) -> Result<Option<StoredMessage>, StoreError> {
-    let row = select_messages!(
-        "from messages m where m.bucket = $1 and m.message_id = $2 and m.app = $3",
-        id.bucket().as_i16(),
-        id.uuid(),
-        app
-    )
-    .fetch_optional(pool)
-    .await?;
-    let Some(row) = row else { return Ok(None) };
-    let mut connection = pool.acquire().await?;
-    let mut found = Found { messages: vec![row.into_message()?], unreadable: Vec::new() };
-    crate::store::attempts::load(&mut connection, &mut found).await?;
-    match found.unreadable.pop() {
+    let Found { mut messages, mut unreadable } = read(pool, &[id]).await?;
+    match unreadable.pop() {
         Some((_, error)) => Err(error),
-        None => Ok(found.messages.pop()),
+        None => Ok(messages.pop().filter(|found| found.message.app == app)),
     }
 }
 
@@ -217,19 +272,38 @@ pub struct Filter {
     pub before: Option<MessageId>,
 }
 
-/// An app's messages, newest first, with their attempts.
-pub async fn list(pool: &Database, app: &str, filter: &Filter, limit: i64) -> Result<Vec<StoredMessage>, StoreError> {
-    let rows = select_messages!(
-        "from messages m where m.app = $1 \
-         and ($2::text is null or m.state = $2::text::delivery_state) \
-         and ($3::text is null or m.outcome = $3) \
-         and ($4::text is null or m.country = $4) \
-         and ($5::text is null or exists (select from attempts a where a.bucket = m.bucket \
-                                          and a.message_id = m.message_id and a.channel = $5)) \
-         and ($6::text is null or m.reference = $6) \
-         and ($7::timestamptz is null or m.created_at >= $7) \
-         and ($8::timestamptz is null or m.created_at < $8) \
-         and ($9::uuid is null or m.message_id < $9) \
+/// Most rows that one request looks at, whatever it asks for.
+const LOOK: i64 = 5_000;
+
+/// A part of a list.
+#[derive(Debug)]
+pub struct Page {
+    pub messages: Vec<StoredMessage>,
+    /// Where the next part begins. `None`: nothing follows. A part may be shorter than was asked for and be followed by
+    /// others, where few of many messages are looked for.
+    pub next: Option<MessageId>,
+}
+
+/// An app's messages, newest first, with their attempts; at most `limit`, found among at most [`LOOK`] rows.
+pub async fn list(pool: &Database, app: &str, filter: &Filter, limit: i64) -> Result<Page, StoreError> {
+    // The id begins with the time to the millisecond, so the index finds where to begin and to end.
+    let from = filter.created_from.map(MessageId::first_at);
+    let until = filter.created_before.map(|before| MessageId::first_at(before + TimeDelta::milliseconds(1)));
+    let before = [filter.before.map(MessageId::uuid), until].into_iter().flatten().min();
+    let hits = sqlx::query_scalar!(
+        "-- messages.list
+        select m.message_id
+          from (select * from messages o
+                 where o.app = $1 and ($6::text is null or o.reference = $6)
+                   and ($9::uuid is null or o.message_id < $9) and ($11::uuid is null or o.message_id >= $11)
+                 order by o.message_id desc limit $12) m
+         where ($2::text is null or m.state = $2::text::delivery_state)
+           and ($3::text is null or m.outcome = $3)
+           and ($4::text is null or m.country = $4)
+           and ($5::text is null or exists (select from attempts a where a.bucket = m.bucket
+                                               and a.message_id = m.message_id and a.channel = $5))
+           and ($7::timestamptz is null or m.created_at >= $7)
+           and ($8::timestamptz is null or m.created_at < $8)
          order by m.message_id desc limit $10",
         app,
         filter.state.map(State::as_str),
@@ -239,15 +313,37 @@ pub async fn list(pool: &Database, app: &str, filter: &Filter, limit: i64) -> Re
         filter.reference.as_deref(),
         filter.created_from,
         filter.created_before,
-        filter.before.map(MessageId::uuid),
-        limit
+        before,
+        limit,
+        from,
+        LOOK
     )
     .fetch_all(pool)
     .await?;
-    let mut found = Found::of(rows);
-    let mut connection = pool.acquire().await?;
-    crate::store::attempts::load(&mut connection, &mut found).await?;
-    Ok(found.messages)
+    let hits = hits.into_iter().map(message_id).collect::<Result<Vec<_>, _>>()?;
+    let next = if hits.len() as i64 == limit {
+        hits.last().copied()
+    } else {
+        // All rows were looked at: the last of them, when there may be more behind it.
+        let last = sqlx::query_scalar!(
+            "-- messages.last_looked_at
+            select o.message_id from messages o
+             where o.app = $1 and ($2::text is null or o.reference = $2)
+               and ($3::uuid is null or o.message_id < $3) and ($4::uuid is null or o.message_id >= $4)
+             order by o.message_id desc offset $5 limit 1",
+            app,
+            filter.reference.as_deref(),
+            before,
+            from,
+            LOOK - 1
+        )
+        .fetch_optional(pool)
+        .await?;
+        last.map(message_id).transpose()?
+    };
+    let mut messages = read(pool, &hits).await?.messages;
+    messages.sort_by_key(|found| std::cmp::Reverse(found.message.id));
+    Ok(Page { messages, next })
 }
 
 /// Stores new messages, each with its first attempt, in one statement. One that is there already stays as it is.
@@ -258,7 +354,7 @@ pub async fn insert(pool: &Database, new: &[Arc<StoredMessage>]) -> Result<(), S
     let number = |f: fn(&StoredMessage) -> i16| new.iter().map(|m| f(m)).collect::<Vec<i16>>();
     let text = |f: for<'b> fn(&'b StoredMessage) -> &'b str| new.iter().map(|m| f(m)).collect::<Vec<&str>>();
     let maybe = |f: for<'b> fn(&'b StoredMessage) -> Option<&'b str>| new.iter().map(|m| f(m)).collect::<Vec<_>>();
-    let json = |f: for<'b> fn(&'b Labels) -> Option<&'b Value>| new.iter().map(|m| f(&m.labels)).collect::<Vec<_>>();
+    let clients: Vec<Option<&Value>> = new.iter().map(|m| m.labels.client.as_ref()).collect();
     let time = |f: fn(&StoredMessage) -> DateTime<Utc>| new.iter().map(|m| f(m)).collect::<Vec<_>>();
     let ids: Vec<Uuid> = new.iter().map(|m| m.message.id.uuid()).collect();
     let attempt_ids: Vec<Uuid> = new.iter().map(|m| m.message.id.attempt(m.message.last().attempt_no).uuid()).collect();
@@ -268,25 +364,27 @@ pub async fn insert(pool: &Database, new: &[Arc<StoredMessage>]) -> Result<(), S
     let sealed: Vec<Option<&[u8]>> = new.iter().map(|m| m.message.code.sealed.as_deref()).collect();
     let due: Vec<Option<DateTime<Utc>>> = new.iter().map(|m| m.message.last().due_at).collect();
     let replace_at: Vec<Option<DateTime<Utc>>> = new.iter().map(|m| m.message.last().replace_at).collect();
+    let given: Vec<bool> = new.iter().map(|m| m.message.code_given).collect();
     sqlx::query!(
         "-- messages.insert
         with n as (
             select * from unnest($1::smallint[], $2::uuid[], $3::text[], $4::text[], $5::text[], $6::smallint[],
-                                 $7::text[], $8::text[], $9::text[], $10::jsonb[], $11::jsonb[], $12::jsonb[],
+                                 $7::text[], $8::text[], $9::text[], $10::text[], $11::jsonb[], $12::jsonb[],
                                  $13::smallint[], $14::bytea[], $15::bytea[], $16::smallint[], $17::smallint[],
                                  $18::timestamptz[], $19::timestamptz[], $20::smallint[], $21::uuid[], $22::smallint[],
                                  $23::text[], $24::text[], $25::text[], $26::timestamptz[], $27::timestamptz[],
-                                 $28::text[], $29::timestamptz[])
+                                 $28::text[], $29::timestamptz[], $30::boolean[])
                        as n (bucket, message_id, app, recipient, country, calling_code_len, purpose, locale, reference,
-                             metadata, client, route, code_key_id, code_hash, code_sealed, code_length, max_tries,
+                             metadata_text, client, route, code_key_id, code_hash, code_sealed, code_length, max_tries,
                              created_at, expires_at, attempt_no, attempt_id, step, channel, account, reason, planned_at,
-                             due_at, timer, replace_at)
+                             due_at, timer, replace_at, code_given)
         ), new_messages as (
             insert into messages (bucket, message_id, app, recipient, country, calling_code_len, purpose, locale,
-                                  reference, metadata, client, route, code_key_id, code_hash, code_sealed, code_length,
-                                  max_tries, created_at, expires_at)
-            select bucket, message_id, app, recipient, country, calling_code_len, purpose, locale, reference, metadata,
-                   client, route, code_key_id, code_hash, code_sealed, code_length, max_tries, created_at, expires_at
+                                  reference, metadata_text, client, route, code_key_id, code_hash, code_sealed,
+                                  code_length, max_tries, created_at, expires_at, code_given)
+            select bucket, message_id, app, recipient, country, calling_code_len, purpose, locale, reference,
+                   metadata_text, client, route, code_key_id, code_hash, code_sealed, code_length, max_tries, created_at,
+                   expires_at, code_given
               from n
             on conflict (bucket, message_id) do nothing
             returning bucket, message_id
@@ -305,8 +403,8 @@ pub async fn insert(pool: &Database, new: &[Arc<StoredMessage>]) -> Result<(), S
         &text(|m| &m.labels.purpose) as _,
         &maybe(|m| m.labels.locale.as_deref()) as _,
         &maybe(|m| m.labels.reference.as_deref()) as _,
-        &json(|l| l.metadata.as_ref()) as _,
-        &json(|l| l.client.as_ref()) as _,
+        &maybe(|m| m.labels.metadata.as_deref().map(RawValue::get)) as _,
+        &clients as _,
         &routes,
         &number(|m| m.message.code.key_id),
         &hashes as _,
@@ -324,7 +422,8 @@ pub async fn insert(pool: &Database, new: &[Arc<StoredMessage>]) -> Result<(), S
         &time(|m| m.message.last().planned_at),
         &due as _,
         &text(|m| m.message.last().timer.as_str()) as _,
-        &replace_at as _
+        &replace_at as _,
+        &given
     )
     .execute(pool)
     .await?;

@@ -4,7 +4,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use uuid::Uuid;
 
 use crate::domain::ids::{AttemptId, MessageId};
-use crate::domain::receipt::{DeliveryReceipt, Disposition, ErrorClass, Failure, Status};
+use crate::domain::receipt::{DeliveryReceipt, Disposition, ErrorClass, Failure};
 use crate::store::database::{Database, Session};
 use crate::store::{StoreError, slot, word};
 
@@ -46,8 +46,12 @@ pub struct MatchedReceipt<'a> {
     pub disposition: Disposition,
 }
 
-/// Stores receipts of known attempts. One that is there already stays as it is.
-pub async fn insert(connection: &mut Session, receipts: &[MatchedReceipt<'_>]) -> Result<(), StoreError> {
+/// Most receipts of a message of which repeats are kept: providers repeat what they do not hear answered, for days.
+const REPEATS_KEPT: i64 = 100;
+
+/// Stores receipts of known attempts. One that is there already stays as it is, and repeats beyond [`REPEATS_KEPT`] are left
+/// out. Returns how many were not stored.
+pub async fn insert(connection: &mut Session, receipts: &[MatchedReceipt<'_>]) -> Result<u64, StoreError> {
     let column = |f: fn(&MatchedReceipt<'_>) -> Uuid| receipts.iter().map(f).collect::<Vec<_>>();
     let text = |f: for<'b> fn(&'b MatchedReceipt<'_>) -> &'b str| receipts.iter().map(f).collect::<Vec<_>>();
     let failure = |r: &MatchedReceipt<'_>| r.received.receipt.failure.clone();
@@ -57,13 +61,19 @@ pub async fn insert(connection: &mut Session, receipts: &[MatchedReceipt<'_>]) -
     let received_at: Vec<DateTime<Utc>> = receipts.iter().map(|r| r.received.received_at).collect();
     let codes: Vec<Option<String>> = receipts.iter().map(|r| failure(r).map(|f| f.code)).collect();
     let classes: Vec<Option<&str>> = receipts.iter().map(|r| failure(r).map(|f| f.class.as_str())).collect();
-    sqlx::query!(
+    let done = sqlx::query!(
         "-- receipts.insert
         insert into receipts (bucket, receipt_id, message_id, attempt_no, app, account, callback_id, status, disposition,
                               provider_message_id, provider_at, received_at, error_code, error_class)
-        select * from unnest($1::smallint[], $2::uuid[], $3::uuid[], $4::smallint[], $5::text[], $6::text[], $7::uuid[],
-                             $8::text[], $9::text[], $10::text[], $11::timestamptz[], $12::timestamptz[], $13::text[],
-                             $14::text[])
+        select n.*
+          from unnest($1::smallint[], $2::uuid[], $3::uuid[], $4::smallint[], $5::text[], $6::text[], $7::uuid[],
+                      $8::text[], $9::text[], $10::text[], $11::timestamptz[], $12::timestamptz[], $13::text[],
+                      $14::text[])
+               as n (bucket, receipt_id, message_id, attempt_no, app, account, callback_id, status, disposition,
+                     provider_message_id, provider_at, received_at, error_code, error_class)
+         where n.disposition <> 'duplicate'
+            or (select count(*) from (select from receipts r where r.bucket = n.bucket and r.message_id = n.message_id
+                                       limit $15) k) < $15
         on conflict do nothing",
         &buckets,
         &column(|r| r.received.receipt_id),
@@ -78,28 +88,30 @@ pub async fn insert(connection: &mut Session, receipts: &[MatchedReceipt<'_>]) -
         &provider_at as _,
         &received_at,
         &codes as _,
-        &classes as _
+        &classes as _,
+        REPEATS_KEPT
     )
     .execute(connection)
     .await?;
-    Ok(())
+    Ok((receipts.len() as u64).saturating_sub(done.rows_affected()))
 }
 
-/// A stored receipt of a known attempt, for the timeline.
+/// A stored receipt of a known attempt, for the timeline. The words are as stored: a newer program may have its own.
 #[derive(Clone, Debug)]
 pub struct PastReceipt {
     pub attempt_no: i16,
-    pub status: Status,
-    pub disposition: Disposition,
+    pub status: String,
+    pub disposition: String,
     pub provider_at: Option<DateTime<Utc>>,
     pub received_at: DateTime<Utc>,
     pub error_code: Option<String>,
-    pub error_class: Option<ErrorClass>,
+    pub error_class: Option<String>,
 }
 
-/// All receipts of a message, in the order in which they came.
+/// All receipts of a message that are kept, in the order in which they came.
 pub async fn of_message(pool: &Database, message: MessageId) -> Result<Vec<PastReceipt>, StoreError> {
-    let rows = sqlx::query!(
+    let rows = sqlx::query_as!(
+        PastReceipt,
         "-- receipts.of_message
         select attempt_no, status, disposition, provider_at, received_at, error_code, error_class
           from receipts where bucket = $1 and message_id = $2 order by received_at, receipt_id",
@@ -108,19 +120,7 @@ pub async fn of_message(pool: &Database, message: MessageId) -> Result<Vec<PastR
     )
     .fetch_all(pool)
     .await?;
-    rows.into_iter()
-        .map(|row| {
-            Ok(PastReceipt {
-                attempt_no: row.attempt_no,
-                status: word("receipts.status", &row.status)?,
-                disposition: word("receipts.disposition", &row.disposition)?,
-                provider_at: row.provider_at,
-                received_at: row.received_at,
-                error_code: row.error_code,
-                error_class: row.error_class.as_deref().map(ErrorClass::read),
-            })
-        })
-        .collect()
+    Ok(rows)
 }
 
 /// Keeps receipts of ids that we do not know, until the id lands.

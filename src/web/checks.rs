@@ -113,5 +113,5 @@ async fn show(
     let (inner, app) = (api.clone(), app.to_owned());
     let stored = api.run(async move { messages::find(&inner.pool, &app, id).await }).await?;
     let stored = stored?.ok_or(Problem::NoMessage)?;
-    Ok(response.json(message_view::view(&stored)))
+    Ok(response.content_type("application/json").body(message_view::json(&stored)))
 }

@@ -6,8 +6,8 @@ use std::time::Duration;
 use actix_web::http::header;
 use actix_web::{HttpRequest, HttpResponse, web};
 use chrono::{DateTime, Datelike, Utc};
-use serde::Deserialize;
-use serde_json::{Value, json};
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
 use sha2::{Digest, Sha256};
 
 use crate::domain::attempt::State;
@@ -17,8 +17,9 @@ use crate::domain::ids::MessageId;
 use crate::domain::message::Outcome;
 use crate::domain::phone::Phone;
 use crate::services::accept_message::{IdempotencyKey, NewMessage};
+use crate::services::message_view::{self, MessageView};
+use crate::services::timeline;
 use crate::services::watch::TooManyWait;
-use crate::services::{message_view, timeline};
 use crate::store::messages::{self, Filter, StoredMessage};
 use crate::web::api::Api;
 use crate::web::auth::{App, Id};
@@ -30,6 +31,8 @@ use crate::web::server::Connection;
 const LABEL: usize = 200;
 /// Most bytes of `metadata` as JSON.
 const METADATA: usize = 4096;
+/// Most levels of `metadata`: readers of JSON have limits of their own, and this is below all of them.
+const METADATA_DEPTH: usize = 32;
 /// Longest that a GET is held, in seconds.
 const LONGEST_WAIT_S: u64 = 60;
 /// Postgres holds no more than some of the years that chrono reads.
@@ -50,7 +53,7 @@ struct Request {
     valid_for_s: Option<i64>,
     client: Option<Client>,
     reference: Option<String>,
-    metadata: Option<serde_json::Map<String, Value>>,
+    metadata: Option<Box<RawValue>>,
 }
 
 #[derive(Deserialize, serde::Serialize)]
@@ -88,12 +91,8 @@ impl Request {
                 return Err(Problem::field("locale", "must be a language tag such as `en` or `pt-BR`"));
             }
         }
-        let metadata = self.metadata.map(Value::Object);
-        if metadata.as_ref().is_some_and(|m| m.to_string().len() > METADATA) {
-            return Err(Problem::field("metadata", format!("must be at most {METADATA} bytes as JSON")));
-        }
-        if metadata.as_ref().is_some_and(has_nul) {
-            return Err(Problem::field("metadata", "must not contain the character U+0000"));
+        if let Some(metadata) = &self.metadata {
+            check_metadata(metadata.get())?;
         }
         // Any label will do; three of them say what autofill looks for.
         let platform = self.client.as_ref().and_then(|client| client.platform.as_deref()?.parse().ok());
@@ -108,20 +107,41 @@ impl Request {
             replace_after_s: small("replace_after_s", self.replace_after_s)?,
             valid_for_s: small("valid_for_s", self.valid_for_s)?.map(i32::from),
             reference: self.reference,
-            metadata,
+            metadata: self.metadata,
             client: self.client.and_then(|c| serde_json::to_value(c).ok()),
         })
     }
 }
 
-/// Whether U+0000, which Postgres cannot keep, is in a text or a key of it.
-fn has_nul(json: &Value) -> bool {
-    match json {
-        Value::String(text) => text.contains('\0'),
-        Value::Array(items) => items.iter().any(has_nul),
-        Value::Object(fields) => fields.iter().any(|(key, value)| key.contains('\0') || has_nul(value)),
-        Value::Null | Value::Bool(_) | Value::Number(_) => false,
+/// `json`: valid JSON. It is kept as it came, so its numbers may have any size.
+fn check_metadata(json: &str) -> Result<(), Problem> {
+    if !json.starts_with('{') {
+        return Err(Problem::field("metadata", "must be a JSON object"));
     }
+    if json.len() > METADATA {
+        return Err(Problem::field("metadata", format!("must be at most {METADATA} bytes as JSON")));
+    }
+    let (mut depth, mut in_text, mut escaped) = (0_usize, false, false);
+    for (place, byte) in json.bytes().enumerate() {
+        match byte {
+            _ if escaped => {
+                // Whoever turns it into `jsonb` later would fail.
+                if json[place..].starts_with("u0000") {
+                    return Err(Problem::field("metadata", "must not contain the character U+0000"));
+                }
+                escaped = false;
+            }
+            b'\\' if in_text => escaped = true,
+            b'"' => in_text = !in_text,
+            b'{' | b'[' if !in_text => depth += 1,
+            b'}' | b']' if !in_text => depth -= 1,
+            _ => {}
+        }
+        if depth > METADATA_DEPTH {
+            return Err(Problem::field("metadata", format!("must be at most {METADATA_DEPTH} levels deep")));
+        }
+    }
+    Ok(())
 }
 
 /// `auto` is the configured route.
@@ -161,7 +181,7 @@ pub async fn create(
     if accepted.repeated {
         response.insert_header(("Idempotent-Replayed", "true"));
     }
-    Ok(response.json(accepted.answer))
+    Ok(response.content_type("application/json").body(accepted.answer))
 }
 
 fn idempotency_key(request: &HttpRequest) -> Result<Option<String>, Problem> {
@@ -252,7 +272,7 @@ pub async fn get(
             () = tokio::time::sleep_until(deadline) => {}
         }
     }
-    let body = message_view::view(&stored).to_string();
+    let body = message_view::json(&stored);
     let etag = format!("\"{}\"", hex::encode(&Sha256::digest(body.as_bytes())[..12]));
     let asked = request.headers().get(header::IF_NONE_MATCH).and_then(|v| v.to_str().ok());
     if asked.is_some_and(|tags| tags.split(',').any(|tag| tag.trim() == etag)) {
@@ -269,11 +289,41 @@ async fn left(connection: Option<&Connection>) {
     }
 }
 
-pub async fn timeline(App(app): App, Id(id): Id, api: web::Data<Api>) -> Result<HttpResponse, Problem> {
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TimelineQuery {
+    cursor: Option<usize>,
+    limit: Option<usize>,
+}
+
+/// A part of a message's story, in the order in which it happened.
+#[derive(Serialize)]
+struct Story<'a> {
+    message: MessageView<'a>,
+    timeline: &'a [timeline::Entry],
+    /// The `cursor` of the next part. What happens later is appended, so a cursor keeps its place.
+    next: Option<usize>,
+}
+
+pub async fn timeline(
+    App(app): App,
+    Id(id): Id,
+    api: web::Data<Api>,
+    request: HttpRequest,
+) -> Result<HttpResponse, Problem> {
+    let TimelineQuery { cursor, limit } = query(&request)?;
+    let limit = limit.unwrap_or(200);
+    if !(1..=500).contains(&limit) {
+        return Err(Problem::field("limit", "must be 1 to 500"));
+    }
     let inner = api.clone();
     let found = api.run(async move { timeline::of_message(&inner.pool, &app, id).await }).await?;
     let (stored, entries) = found?.ok_or(Problem::NoMessage)?;
-    Ok(HttpResponse::Ok().json(json!({ "message": message_view::view(&stored), "timeline": entries })))
+    let from = cursor.unwrap_or(0).min(entries.len());
+    let until = (from + limit).min(entries.len());
+    let next = (until < entries.len()).then_some(until);
+    let message = message_view::view(&stored);
+    Ok(HttpResponse::Ok().json(Story { message, timeline: &entries[from..until], next }))
 }
 
 #[derive(Deserialize)]
@@ -317,10 +367,16 @@ pub async fn list(App(app): App, api: web::Data<Api>, request: HttpRequest) -> R
         before: cursor(query.cursor.as_deref())?,
     };
     let inner = api.clone();
-    let found = api.run(async move { messages::list(&inner.pool, &app, &filter, i64::from(limit)).await }).await??;
-    let next = (found.len() == usize::from(limit)).then(|| found.last().map(|m| m.message.id.to_string())).flatten();
-    let views: Vec<Value> = found.iter().map(message_view::view).collect();
-    Ok(HttpResponse::Ok().json(json!({ "messages": views, "next": next })))
+    let page = api.run(async move { messages::list(&inner.pool, &app, &filter, i64::from(limit)).await }).await??;
+    let messages = page.messages.iter().map(message_view::view).collect();
+    Ok(HttpResponse::Ok().json(List { messages, next: page.next.map(|id| id.to_string()) }))
+}
+
+/// A part of a list. It may be shorter than was asked for and be followed by others: `next` says so.
+#[derive(Serialize)]
+struct List<'a> {
+    messages: Vec<MessageView<'a>>,
+    next: Option<String>,
 }
 
 fn cursor(text: Option<&str>) -> Result<Option<MessageId>, Problem> {

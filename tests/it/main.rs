@@ -26,6 +26,7 @@ mod receipts;
 mod repeats;
 mod queues;
 mod bad_rows;
+mod bounds;
 mod clock;
 mod restarts;
 mod routes;

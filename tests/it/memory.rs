@@ -22,7 +22,7 @@ const BOTH: Memory = Memory { not_on_whatsapp: true, answers_by_sms: true };
 const NOT_ON: Memory = Memory { not_on_whatsapp: true, answers_by_sms: false };
 
 async fn recall(app: &TestApp, number: &str) -> Memory {
-    app.memory.recall(&Phone::parse(number).unwrap()).await
+    app.memory.recall("shop", &Phone::parse(number).unwrap()).await
 }
 
 async fn rows(app: &TestApp) -> i64 {
@@ -63,12 +63,11 @@ async fn a_code_that_comes_back_after_the_sms_teaches_as_a_receipt_does() {
     with_app(async |app| {
         let number = "+628123450003";
         app.sim.set_fate(number, serde_json::from_value(json!({ "whatsapp": "silent", "sms": "silent" })).unwrap());
-        let body = json!({ "to": number, "code": "739150" });
-        let (_, answer) = app.post("/v1/messages", body).await;
-        let id = answer["id"].as_str().unwrap().to_owned();
+        let id = app.send(number).await;
         app.pass(Duration::from_secs(20)).await;
         assert_eq!(recall(app, number).await, NOTHING);
-        app.post(&format!("/v1/messages/{id}/check"), json!({ "code": "739150" })).await;
+        let code = app.sim.messages(Some(number), 1)[0].code.clone().unwrap();
+        app.post(&format!("/v1/messages/{id}/check"), json!({ "code": code })).await;
         assert_eq!(recall(app, number).await, BY_SMS);
     })
     .await;
@@ -213,8 +212,8 @@ async fn a_rotated_key_still_finds_what_was_remembered_under_the_old_one() {
             let keys = ids.iter().map(|(id, byte)| CodeKey::new(*id, &[*byte; 32]).unwrap()).collect();
             NumberMemory { keys: CodeKeys::new(keys).unwrap(), ..app.memory.clone() }
         };
-        assert_eq!(with_keys(&[(2, 8), (1, 7)]).recall(&phone).await, BOTH);
-        assert_eq!(with_keys(&[(2, 8)]).recall(&phone).await, NOTHING, "without the key nobody finds it");
+        assert_eq!(with_keys(&[(2, 8), (1, 7)]).recall("shop", &phone).await, BOTH);
+        assert_eq!(with_keys(&[(2, 8)]).recall("shop", &phone).await, NOTHING, "without the key nobody finds it");
         assert!(with_keys(&[(2, 8), (1, 7)]).forget(&phone).await.unwrap());
         assert_eq!(rows(app).await, 0);
     })

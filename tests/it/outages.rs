@@ -78,9 +78,10 @@ impl Service {
         let body = crate::helpers::app::meta_body(&[crate::helpers::app::meta_status(
             &attempt.to_string(),
             "delivered",
-            chrono::Utc::now(),
+            chrono::DateTime::from(std::time::SystemTime::now()),
         )]);
-        let (query, header) = signed("meta-main", body.as_bytes(), chrono::Utc::now());
+        let (query, header) =
+            signed("meta-main", body.as_bytes(), chrono::DateTime::from(std::time::SystemTime::now()));
         let request = self.http.post(format!("{}/webhooks/meta-main{query}", self.url)).body(body);
         let request = header.into_iter().fold(request, |request, (name, value)| request.header(name, value));
         request.send().await.unwrap().status().as_u16()

@@ -71,7 +71,7 @@ impl Counts {
 fn verified_through(message: &Message, attempt: &Attempt) -> Option<DateTime<Utc>> {
     let is_other = |a: &&Attempt| a.attempt_no != attempt.attempt_no && a.may_have_left();
     let alone = !message.attempts.iter().any(|a| is_other(&a));
-    message.settled_at.filter(|_| message.outcome == Outcome::Verified && alone)
+    message.settled_at.filter(|_| message.outcome == Outcome::Verified && alone && !message.code_given)
 }
 
 fn earliest<const N: usize>(times: [Option<DateTime<Utc>>; N]) -> Option<DateTime<Utc>> {

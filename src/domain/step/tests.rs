@@ -46,6 +46,7 @@ fn message(steps: usize) -> Message {
         wrong_tries: 0,
         max_tries: 5,
         code: keys().protect("shop", id, &right_code(), [3; 24]),
+        code_given: false,
         attempts: vec![Attempt::planned(1, 0, first.channel, &first.account, Reason::First, start())],
         route,
     };
