@@ -31,6 +31,7 @@ mod clock;
 mod restarts;
 mod routes;
 mod scenarios;
+mod strain;
 mod texts;
 mod reload;
 mod tidy;

@@ -52,6 +52,14 @@ impl Node {
     }
 
     fn prepare(dir: &Path) -> Self {
+        // Of runs that were killed: named after a process that is no more. Their servers end when they notice.
+        for old in fs::read_dir(dir.parent().expect("a folder for all")).into_iter().flatten().flatten() {
+            let name = old.file_name();
+            let process = name.to_str().and_then(|name| name.rsplit_once('.')?.1.parse::<u32>().ok());
+            if process.is_some_and(|process| !Path::new(&format!("/proc/{process}")).exists()) {
+                fs::remove_dir_all(old.path()).ok();
+            }
+        }
         let node = Self { dir: dir.to_owned(), postmaster: None };
         fs::remove_dir_all(dir).ok();
         for folder in [dir.to_owned(), node.data(), node.socket()] {
