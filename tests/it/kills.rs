@@ -93,8 +93,8 @@ pub fn laws() -> Laws {
     Laws { whatsapp: ChannelLaws { silent: 0.1, contradictory: 0.02, is_read: 0.3, ..trouble.clone() }, sms: trouble }
 }
 
-/// Prefixes of mobile networks, so that long runs do not write to a number twice: 10 000 numbers each.
-const NETWORKS: [&str; 8] = ["812", "813", "821", "822", "852", "853", "811", "851"];
+/// First digit of a mobile network's number after +62 8.
+const NETWORKS: [u8; 8] = [1, 2, 3, 5, 6, 7, 8, 9];
 
 /// What the clients know.
 #[derive(Default)]
@@ -124,8 +124,11 @@ impl Load {
             fate @ 1..=12 => fate,
             _ => 5_000 + n % 1_000,
         };
-        let network = NETWORKS[(n / 10_000) as usize % NETWORKS.len()];
-        let to = format!("+62{network}{:04}{end:04}", n % 10_000);
+        // Each network has 10 000 of our numbers, so that a long run does not write to one twice.
+        let network = n / 10_000;
+        assert!(network < 10 * NETWORKS.len() as u64, "all numbers are used up");
+        let (first, second) = (NETWORKS[(network / 10) as usize], network % 10);
+        let to = format!("+628{first}{second}{:04}{end:04}", n % 10_000);
         let began = Instant::now();
         while began.elapsed() < PATIENCE {
             let request = self.http.post(format!("{}/v1/messages", self.url)).bearer_auth(&self.key);
