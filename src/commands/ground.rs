@@ -1,7 +1,7 @@
 //! What most commands stand on: settings, a database, the keys of codes, a runtime.
 
 use std::fs;
-use std::io::Write;
+use std::io::{ErrorKind, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::sync::mpsc;
@@ -13,7 +13,7 @@ use anyhow::{Context, Result, bail};
 use crate::app::Means;
 use crate::config::{LogFormat, Settings, environment};
 use crate::domain::code_keys::{CodeKey, CodeKeys};
-use crate::postgres::{Cluster, PostgresError, Profile, ensure_database};
+use crate::postgres::{Cluster, PostgresError, Profile};
 use crate::services::randomness;
 use crate::telemetry;
 
@@ -83,8 +83,7 @@ impl Database {
     }
 
     fn private(cluster: Cluster) -> Result<Self> {
-        let (admin, url) = (cluster.url("postgres"), cluster.url(DATABASE));
-        runtime()?.block_on(ensure_database(&admin, DATABASE)).context("cannot create the database")?;
+        let url = runtime()?.block_on(cluster.serve(DATABASE)).context("cannot create the database")?;
         Ok(Self { url, keeper: Some(Keeper::start(cluster)) })
     }
 
@@ -131,7 +130,9 @@ pub fn code_keys(settings: &Settings) -> Result<CodeKeys> {
         fs::create_dir_all(&settings.data_dir)
             .with_context(|| format!("cannot make {}", settings.data_dir.display()))?;
         let new = path.with_extension("key.new");
-        let mut file = fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&new)?;
+        // Left by a start that was interrupted, or put there by somebody who would like to read it.
+        fs::remove_file(&new).or_else(|e| if e.kind() == ErrorKind::NotFound { Ok(()) } else { Err(e) })?;
+        let mut file = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&new)?;
         file.write_all(hex::encode(randomness::bytes::<32>()).as_bytes())?;
         file.sync_all()?;
         fs::rename(&new, &path)?;

@@ -3,11 +3,12 @@
 
 use std::fs;
 use std::io;
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, chown};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, lchown};
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::Command;
 
+use super::environment;
 use super::error::PostgresError;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -45,8 +46,9 @@ impl Account {
         self.uid
     }
 
-    /// Makes `command` run as this account (without the service's groups).
+    /// Makes `command` run as this account (without the service's groups), and without the service's environment.
     pub(super) fn run(&self, command: &mut Command) {
+        environment::clean(command);
         if let Some(other) = &self.other {
             command.uid(self.uid).gid(other.gid);
         }
@@ -56,7 +58,7 @@ impl Account {
     pub(super) fn make_private_dir(&self, dir: &Path) -> io::Result<()> {
         fs::DirBuilder::new().mode(0o700).create(dir)?;
         match &self.other {
-            Some(other) => chown(dir, Some(self.uid), Some(other.gid)),
+            Some(other) => lchown(dir, Some(self.uid), Some(other.gid)),
             None => Ok(()),
         }
     }
@@ -84,6 +86,14 @@ impl Account {
         }
         Ok(())
     }
+}
+
+/// The service's own name, as the server sees who connects. `None` when /etc/passwd does not have it.
+pub(super) fn own_name() -> Option<String> {
+    let uid = rustix::process::geteuid().as_raw().to_string();
+    let passwd = fs::read_to_string("/etc/passwd").ok()?;
+    let line = passwd.lines().find(|line| line.split(':').nth(2) == Some(&uid))?;
+    line.split(':').next().map(str::to_owned)
 }
 
 /// The standard library cannot look accounts up; these two are in the file wherever they exist.

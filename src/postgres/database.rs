@@ -18,7 +18,7 @@ pub async fn ensure_database(admin_url: &str, name: &str) -> Result<(), sqlx::Er
         .fetch_one(&mut admin)
         .await?;
     if !exists {
-        let create = format!("create database \"{}\"", name.replace('"', "\"\""));
+        let create = format!("create database {}", quoted(name));
         match sqlx::raw_sql(AssertSqlSafe(create)).execute(&mut admin).await {
             Err(sqlx::Error::Database(error)) if error.code().is_some_and(|code| EXISTS_ALREADY.contains(&&*code)) => {}
             other => {
@@ -27,4 +27,71 @@ pub async fn ensure_database(admin_url: &str, name: &str) -> Result<(), sqlx::Er
         }
     }
     admin.close().await
+}
+
+/// Makes `role`, which may do nothing but own the database `name`, and gives it everything in it. `admin_url` and
+/// `database_url` are a superuser's. May be called again.
+///
+/// # Errors
+/// No connection, or no superuser.
+pub async fn hand_over(admin_url: &str, database_url: &str, name: &str, role: &str) -> Result<(), sqlx::Error> {
+    let (role, name) = (quoted(role), quoted(name));
+    let mut admin = PgConnection::connect(admin_url).await?;
+    let make = format!("create role {role}");
+    match sqlx::raw_sql(AssertSqlSafe(make)).execute(&mut admin).await {
+        Err(sqlx::Error::Database(error)) if error.code().is_some_and(|code| ROLE_EXISTS.contains(&&*code)) => {}
+        other => {
+            other?;
+        }
+    }
+    let confine = format!(
+        "alter role {role} login nosuperuser nocreatedb nocreaterole noreplication nobypassrls;
+         revoke all on database postgres, template1, {name} from public;
+         alter database {name} owner to {role}"
+    );
+    sqlx::raw_sql(AssertSqlSafe(confine)).execute(&mut admin).await?;
+    admin.close().await?;
+
+    // `reassign owned` refuses the superuser that initdb made, so each object by itself.
+    let mut database = PgConnection::connect(database_url).await?;
+    let alter: Vec<String> =
+        sqlx::query_scalar(AssertSqlSafe(OWNED.replace("ROLE", &role))).fetch_all(&mut database).await?;
+    if !alter.is_empty() {
+        sqlx::raw_sql(AssertSqlSafe(alter.join(";\n"))).execute(&mut database).await?;
+    }
+    database.close().await
+}
+
+/// <https://www.postgresql.org/docs/15/errcodes-appendix.html>: `duplicate_object`, `unique_violation`.
+const ROLE_EXISTS: [&str; 2] = ["42710", "23505"];
+
+/// One statement for each object of the connected role outside the system's schemas. What belongs to another object
+/// (a row type, the index of a key, the sequence of a column) follows it.
+const OWNED: &str = "
+    with ours as (select oid from pg_namespace
+                   where nspname <> 'information_schema' and nspname not like 'pg\\_%'),
+         me as (select oid from pg_roles where rolname = current_user)
+    select format('alter %s %s owner to ROLE',
+                  case relkind when 'v' then 'view' when 'm' then 'materialized view' when 'S' then 'sequence'
+                               else 'table' end,
+                  c.oid::regclass)
+      from pg_class c
+     where relkind in ('r', 'p', 'v', 'm', 'f', 'S') and relowner = (table me) and relnamespace in (table ours)
+       and not exists (select from pg_depend d where d.classid = 'pg_class'::regclass and d.objid = c.oid
+                                                 and d.deptype in ('a', 'i') and d.refclassid = 'pg_class'::regclass)
+    union all
+    select format('alter type %s owner to ROLE', t.oid::regtype)
+      from pg_type t
+     where typtype in ('e', 'd', 'r') and typowner = (table me) and typnamespace in (table ours)
+    union all
+    select format('alter routine %s owner to ROLE', p.oid::regprocedure)
+      from pg_proc p
+     where proowner = (table me) and pronamespace in (table ours)
+    union all
+    select format('alter schema %I owner to ROLE', nspname)
+      from pg_namespace
+     where nspowner = (table me) and oid in (table ours)";
+
+fn quoted(name: &str) -> String {
+    format!("\"{}\"", name.replace('"', "\"\""))
 }

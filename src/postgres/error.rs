@@ -35,6 +35,17 @@ pub enum PostgresError {
     SocketPathTooLong(PathBuf),
     #[error("{} is in the way of the database's socket: it is not a folder of the account that runs PostgreSQL; remove it", .0.display())]
     SocketFolderTaken(PathBuf),
+    #[error(
+        "{} belongs to another user (number {uid}), who could put files in the database's way: remove it, or name another \
+         directory", .dir.display()
+    )]
+    FolderOfAnother { dir: PathBuf, uid: u32 },
+    #[error("everybody can write in {}, and so put files in the database's way: close it (chmod o-w), or name another directory", .0.display())]
+    FolderOpenToAll(PathBuf),
+    #[error("{} is in the way: it is a link, or belongs to another user; remove it", .0.display())]
+    FileTaken(PathBuf),
+    #[error("the database refuses to be prepared for the service")]
+    Prepare(#[source] sqlx::Error),
     #[error("initdb could not make a database in {}: {said}", .data.display())]
     Initdb { data: PathBuf, said: String },
     #[error("the PostgreSQL server does not start: {said} (its log is {})", .log.display())]

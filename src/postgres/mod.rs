@@ -7,6 +7,7 @@
 //! | --- | --- |
 //! | `lock` | locked by the one process that uses the directory |
 //! | `data` | the cluster; `data.new` while initdb is making it |
+//! | `pg_hba.conf`, `pg_ident.conf` | who may connect |
 //! | `socket` | the server's socket (elsewhere when the path is too long) |
 //! | `server.log`, `server.log.old` | what the server wrote since its start, and before |
 
@@ -16,22 +17,27 @@ use std::process::{Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
+mod access;
 mod account;
 mod database;
+mod environment;
 mod error;
+mod files;
 mod postmaster;
 mod programs;
 mod server;
 mod socket;
 
 use account::Account;
-pub use database::ensure_database;
+pub use database::{ensure_database, hand_over};
 pub use error::PostgresError;
 use programs::{Places, Programs};
 use server::{Refusal, Server};
 
-/// The superuser of the cluster. The socket's folder is what keeps others out.
-const ROLE: &str = "otpost";
+/// The superuser of the cluster, for what is done to it as a whole.
+const SUPERUSER: &str = "otpost";
+/// The role of the service: it owns its database and may do nothing else.
+const SERVICE: &str = "otpost_service";
 /// After `kill -9` of a server its backends need 3-5 s to notice.
 const STILL_HELD_WITHIN: Duration = Duration::from_secs(15);
 const STILL_HELD_POLL: Duration = Duration::from_millis(200);
@@ -64,14 +70,14 @@ impl Cluster {
     /// No server programs; `dir` used by another process; `dir` closed to the account that runs PostgreSQL when the
     /// service is root; initdb or the server failing. Nothing is left running.
     pub fn start(dir: &Path, profile: Profile) -> Result<Self, PostgresError> {
-        fs::create_dir_all(dir).map_err(PostgresError::io("make the folder", dir))?;
+        files::own_folder(dir)?;
         // The server compares paths and changes its directory.
         let dir = fs::canonicalize(dir).map_err(PostgresError::io("look at", dir))?;
         let lock = lock(&dir)?;
-        let (server, socket) = match launch(&dir, profile) {
+        let (server, socket) = match launch(&dir, profile, None) {
             Err(PostgresError::Exited { .. } | PostgresError::OtherMajor { .. }) if profile == Profile::Throwaway => {
                 remove(&dir.join("data"))?;
-                launch(&dir, profile)?
+                launch(&dir, profile, None)?
             }
             other => other?,
         };
@@ -87,24 +93,38 @@ impl Cluster {
         if !self.server.has_ended() {
             return Ok(false);
         }
-        self.server = launch(&self.dir, self.profile)?.0;
+        self.server = launch(&self.dir, self.profile, Some(&self.socket))?.0;
         Ok(true)
     }
 
-    /// The address of `database` in this cluster, for sqlx and for psql. `postgres` always exists; see
+    /// The address of `database` in this cluster for its superuser, for sqlx and for psql. `postgres` always exists; see
     /// [`ensure_database`] for others.
     pub fn url(&self, database: &str) -> String {
-        socket::url(&self.socket, database)
+        socket::url(&self.socket, SUPERUSER, database)
     }
 
-    /// The address of `database` in the cluster that another process runs in `dir`; `None` when none is ready there. It
+    /// Makes `database`, and an ordinary role that owns it. Returns the address for that role. May be called again, also
+    /// on a database of a former version, whose superuser was the service's role.
+    ///
+    /// # Errors
+    /// When the server refuses.
+    pub async fn serve(&self, database: &str) -> Result<String, PostgresError> {
+        let prepare = async {
+            ensure_database(&self.url("postgres"), database).await?;
+            hand_over(&self.url("postgres"), &self.url(database), database, SERVICE).await
+        };
+        prepare.await.map_err(PostgresError::Prepare)?;
+        Ok(socket::url(&self.socket, SERVICE, database))
+    }
+
+    /// The address for the service's role of `database` in the cluster that another process runs in `dir`; `None` when none is ready there. It
     /// ends when that process does.
     pub fn url_of_running(dir: &Path, database: &str) -> Option<String> {
         let file = fs::read_to_string(dir.join("data").join("postmaster.pid")).ok()?;
         let mut lines = file.lines();
         let socket = lines.nth(4)?;
         let ready = lines.nth(2)?.trim() == "ready";
-        ready.then(|| socket::url(Path::new(socket), database))
+        ready.then(|| socket::url(Path::new(socket), SERVICE, database))
     }
 
     /// The process id of the server.
@@ -118,12 +138,7 @@ impl Cluster {
 
 fn lock(dir: &Path) -> Result<File, PostgresError> {
     let path = dir.join("lock");
-    let file = File::options()
-        .create(true)
-        .truncate(false)
-        .write(true)
-        .open(&path)
-        .map_err(PostgresError::io("open the lock", &path))?;
+    let file = files::private_file(&path, false)?;
     match file.try_lock() {
         Ok(()) => Ok(file),
         Err(TryLockError::WouldBlock) => Err(PostgresError::InUse(path)),
@@ -132,13 +147,13 @@ fn lock(dir: &Path) -> Result<File, PostgresError> {
 }
 
 /// The caller holds the lock of `dir`, which is canonical.
-fn launch(dir: &Path, profile: Profile) -> Result<(Server, PathBuf), PostgresError> {
+fn launch(dir: &Path, profile: Profile, kept: Option<&Path>) -> Result<(Server, PathBuf), PostgresError> {
     let data = dir.join("data");
     let account = Account::choose(&data)?;
     account.check_enters(dir)?;
     let programs = Places::of_environment().find(pinned(&data)?.map(|major| (data.as_path(), major)))?;
     account.check_enters(programs.bin())?;
-    let socket = socket::prepare(dir, &account)?;
+    let socket = socket::prepare(dir, &account, kept)?;
     if data.exists() {
         postmaster::end_left_over(&data, &programs, &account)?;
     } else {
@@ -165,7 +180,7 @@ fn initdb(programs: &Programs, account: &Account, data: &Path, profile: Profile)
     account.make_private_dir(&new).map_err(PostgresError::io("make the folder", &new))?;
     let mut command = Command::new(programs.path("initdb"));
     // Text is compared by bytes: the order never depends on a machine's libraries.
-    command.args(["--username", ROLE, "--auth=trust", "--encoding=UTF8", "--locale=C", "--no-instructions"]);
+    command.args(["--username", SUPERUSER, "--auth=peer", "--encoding=UTF8", "--locale=C", "--no-instructions"]);
     command.arg(match profile {
         Profile::Durable => "--data-checksums",
         Profile::Throwaway => "--no-sync",
@@ -189,11 +204,12 @@ fn serve(
     socket: &Path,
 ) -> Result<Server, PostgresError> {
     let log = dir.join("server.log");
+    let access = access::write(dir)?;
     // There is none at the first start.
     fs::rename(&log, dir.join("server.log.old")).ok();
     let started = Instant::now();
     loop {
-        match Server::start(programs, account, &dir.join("data"), &settings(profile, socket), &log) {
+        match Server::start(programs, account, &dir.join("data"), &settings(profile, socket, &access), &log) {
             Ok(server) => return Ok(server),
             Err(Refusal::StillHeld(_)) if started.elapsed() < STILL_HELD_WITHIN => thread::sleep(STILL_HELD_POLL),
             Err(Refusal::StillHeld(error) | Refusal::Final(error)) => return Err(error),
@@ -201,7 +217,7 @@ fn serve(
     }
 }
 
-fn settings(profile: Profile, socket: &Path) -> Vec<String> {
+fn settings(profile: Profile, socket: &Path, access: &[String]) -> Vec<String> {
     let socket = format!("unix_socket_directories={}", quoted_in_list(socket));
     let port = format!("port={}", socket::PORT);
     let common = [
@@ -228,7 +244,12 @@ fn settings(profile: Profile, socket: &Path) -> Vec<String> {
             "max_wal_size=256MB",
         ],
     };
-    let settings = common.iter().chain(own).map(|setting| (*setting).to_owned()).chain([socket, port]);
+    let settings = common
+        .iter()
+        .chain(own)
+        .map(|setting| (*setting).to_owned())
+        .chain([socket, port])
+        .chain(access.iter().cloned());
     settings.flat_map(|setting| ["-c".to_owned(), setting]).collect()
 }
 

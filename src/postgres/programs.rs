@@ -7,6 +7,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use super::environment;
 use super::error::PostgresError;
 
 /// The schema needs nothing newer; older servers no longer get fixes.
@@ -85,7 +86,9 @@ impl Programs {
         if !bin.join("initdb").is_file() {
             return None;
         }
-        let output = Command::new(bin.join("postgres")).arg("--version").stdin(Stdio::null()).output().ok()?;
+        let mut version = Command::new(bin.join("postgres"));
+        environment::clean(&mut version);
+        let output = version.arg("--version").stdin(Stdio::null()).output().ok()?;
         let major = major_of(&String::from_utf8_lossy(&output.stdout))?;
         (major >= OLDEST_MAJOR).then_some(Self { bin, major })
     }

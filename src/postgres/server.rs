@@ -1,6 +1,6 @@
 //! One running server process: started so that it ends with the service, stopped within a bound.
 
-use std::fs::{self, File};
+use std::fs;
 use std::io;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
@@ -12,7 +12,9 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Signal, kill_process};
 
 use super::account::Account;
+use super::environment;
 use super::error::PostgresError;
+use super::files;
 use super::postmaster;
 use super::programs::Programs;
 
@@ -51,7 +53,7 @@ impl Server {
         arguments: &[String],
         log: &Path,
     ) -> Result<Self, Refusal> {
-        let output = File::create(log).map_err(PostgresError::io("write", log)).map_err(Refusal::Final)?;
+        let output = files::private_file(log, true).map_err(Refusal::Final)?;
         let errors = output.try_clone().map_err(PostgresError::io("write", log)).map_err(Refusal::Final)?;
         let postgres = programs.path("postgres");
         let tie = has_setpriv();
@@ -143,6 +145,7 @@ const TIE: [&str; 2] = ["--pdeathsig", "INT"];
 /// Busybox has a setpriv that cannot do it, so it is tried.
 fn has_setpriv() -> bool {
     let mut probe = Command::new("setpriv");
+    environment::clean(&mut probe);
     probe.args(TIE).arg("true").stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
     probe.status().is_ok_and(|status| status.success())
 }

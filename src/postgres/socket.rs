@@ -2,16 +2,15 @@
 //! is no port to choose and no password to keep.
 
 use std::env;
-use std::fs;
 use std::io::ErrorKind;
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 
 use super::account::Account;
 use super::error::PostgresError;
+use super::files;
 
 /// The server names its socket so in every folder; the number is its port, which nothing else uses.
 const NAME: &str = ".s.PGSQL.5432";
@@ -19,43 +18,58 @@ pub(super) const PORT: &str = "5432";
 /// What the address of a Unix socket can hold on Linux, without the closing zero. The server refuses more.
 const LONGEST: usize = 107;
 
-/// Makes, or takes again, `dir`/socket; or a folder below the temporary directory when `dir` is too deep.
-pub(super) fn prepare(dir: &Path, account: &Account) -> Result<PathBuf, PostgresError> {
-    let folder = [dir.join("socket"), env::temp_dir().join(short_name(dir))]
-        .into_iter()
-        .find(|folder| folder.join(NAME).as_os_str().len() <= LONGEST)
-        .ok_or_else(|| PostgresError::SocketPathTooLong(dir.join("socket")))?;
-    match account.make_private_dir(&folder) {
-        Ok(()) => Ok(folder),
-        Err(error) if error.kind() == ErrorKind::AlreadyExists => take_again(folder, account),
-        Err(error) => Err(PostgresError::io("make the folder", &folder)(error)),
+/// Makes, or takes again, `dir`/socket; or a folder elsewhere when `dir` is too deep. `kept`: the one of an earlier start,
+/// whose address is in use.
+pub(super) fn prepare(dir: &Path, account: &Account, kept: Option<&Path>) -> Result<PathBuf, PostgresError> {
+    let places: Vec<PathBuf> = match kept {
+        Some(kept) => vec![kept.to_owned()],
+        None => places(dir).filter(|folder| folder.join(NAME).as_os_str().len() <= LONGEST).collect(),
+    };
+    let mut first = None;
+    for folder in places {
+        let refused = match account.make_private_dir(&folder) {
+            Ok(()) => return Ok(folder),
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => {
+                // Some of these places are open to all, so a folder is ours only when its owner says so.
+                match files::close_folder_of(&folder, account.uid()) {
+                    Ok(true) => return Ok(folder),
+                    Ok(false) => PostgresError::SocketFolderTaken(folder),
+                    Err(error) => PostgresError::io("close", &folder)(error),
+                }
+            }
+            Err(error) => PostgresError::io("make the folder", &folder)(error),
+        };
+        tracing::warn!(error = %refused, "the database's socket goes elsewhere");
+        first = first.or(Some(refused));
     }
+    Err(first.unwrap_or_else(|| PostgresError::SocketPathTooLong(dir.join("socket"))))
+}
+
+/// In order. All but the last are the same at every start, so that a killed service leaves one folder and not many; the
+/// last one cannot be guessed, so nobody can be there before us.
+fn places(dir: &Path) -> impl Iterator<Item = PathBuf> {
+    let name = short_name(dir);
+    let of_root = rustix::process::geteuid().is_root().then(|| PathBuf::from("/run"));
+    // Root's own is closed to the account that runs the server.
+    let of_user = env::var_os("XDG_RUNTIME_DIR").filter(|dir| of_root.is_none() && !dir.is_empty()).map(PathBuf::from);
+    let temporary = env::temp_dir();
+    let unknown = temporary.join(format!("{name}-{}", hex::encode(rand::random::<[u8; 8]>())));
+    let fixed = of_root.into_iter().chain(of_user).chain([temporary]).map(move |place| place.join(&name));
+    [dir.join("socket")].into_iter().chain(fixed).chain([unknown])
 }
 
 /// The address in the form that libpq and sqlx share. `database` and the path may hold any characters.
-pub(super) fn url(folder: &Path, database: &str) -> String {
+pub(super) fn url(folder: &Path, role: &str, database: &str) -> String {
     format!(
-        "postgres://{}@localhost/{}?host={}",
-        super::ROLE,
+        "postgres://{role}@localhost/{}?host={}",
         percent_encoded(database.as_bytes(), false),
         percent_encoded(folder.as_os_str().as_bytes(), true)
     )
 }
 
-/// The same at every start, so that a killed service leaves one folder and not many.
 fn short_name(dir: &Path) -> String {
     let digest = Sha256::digest(dir.as_os_str().as_bytes());
     format!("otpost-{}", hex::encode(&digest[..8]))
-}
-
-/// The temporary directory is open to all, so a folder is ours only when its owner and mode say so.
-fn take_again(folder: PathBuf, account: &Account) -> Result<PathBuf, PostgresError> {
-    let meta = fs::symlink_metadata(&folder).map_err(PostgresError::io("look at", &folder))?;
-    if !meta.is_dir() || meta.uid() != account.uid() {
-        return Err(PostgresError::SocketFolderTaken(folder));
-    }
-    fs::set_permissions(&folder, fs::Permissions::from_mode(0o700)).map_err(PostgresError::io("close", &folder))?;
-    Ok(folder)
 }
 
 fn percent_encoded(bytes: &[u8], slashes: bool) -> String {
@@ -77,7 +91,7 @@ mod tests {
 
     #[test]
     fn urls_are_escaped() {
-        let url = url(Path::new("/tmp/a b&c/é"), "o/t");
+        let url = url(Path::new("/tmp/a b&c/é"), "otpost", "o/t");
         assert_eq!(url, "postgres://otpost@localhost/o%2Ft?host=/tmp/a%20b%26c/%C3%A9");
     }
 }

@@ -37,6 +37,7 @@ struct Service {
     http: reqwest::Client,
     sim: Simulator,
     running: Running,
+    clock: Clock,
     /// Straight to the database.
     pool: PgPool,
 }
@@ -59,9 +60,10 @@ impl Service {
         let app = App::build(&settings, means).await.unwrap();
         let app_keys = AppKeys::new(pool.clone().into(), Clock::live(&pool.clone().into()).await.unwrap());
         let key = app_keys.create("shop", "outages").await.unwrap().key.expose().to_owned();
+        let clock = app.clock.clone();
         let running = app.start(listener, Loops::Run).unwrap();
         let http = reqwest::Client::builder().timeout(BOUND).build().unwrap();
-        Self { url: format!("http://{listen}"), key, http, sim, running, pool }
+        Self { url: format!("http://{listen}"), key, http, sim, running, clock, pool }
     }
 
     async fn post(&self, to: &str) -> (u16, Option<String>, Value) {
@@ -78,10 +80,9 @@ impl Service {
         let body = crate::helpers::app::meta_body(&[crate::helpers::app::meta_status(
             &attempt.to_string(),
             "delivered",
-            chrono::DateTime::from(std::time::SystemTime::now()),
+            self.clock.now(),
         )]);
-        let (query, header) =
-            signed("meta-main", body.as_bytes(), chrono::DateTime::from(std::time::SystemTime::now()));
+        let (query, header) = signed("meta-main", body.as_bytes(), self.clock.now());
         let request = self.http.post(format!("{}/webhooks/meta-main{query}", self.url)).body(body);
         let request = header.into_iter().fold(request, |request, (name, value)| request.header(name, value));
         request.send().await.unwrap().status().as_u16()

@@ -5,13 +5,14 @@
 
 use std::fs;
 use std::io::{BufRead, BufReader};
-use std::os::unix::fs::{PermissionsExt, chown, symlink};
+use std::os::unix::fs::{MetadataExt, PermissionsExt, chown, symlink};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use otpost::postgres::{Cluster, PostgresError, Profile, ensure_database};
+use otpost::store::database::Plans;
 use rustix::process::{Pid, Signal, kill_process};
 use sqlx::{Connection, PgConnection};
 
@@ -319,6 +320,196 @@ async fn database_is_made_once_by_many() {
     }
     let mut connection = PgConnection::connect(&cluster.url("otpost \"quoted\"")).await.unwrap();
     connection.ping().await.unwrap();
+}
+
+/// What a child was started with can be read as long as it lives, and the service's environment holds its keys.
+#[test]
+fn the_server_knows_nothing_of_the_services_environment() {
+    let scratch = Scratch::new("environment");
+    let (mut child, said) = run_service(&scratch.0, |command| {
+        command.env("OTPOST_CODE_KEY", "a key of codes").env("META_TOKEN", "a token").env("PGPASSWORD", "a password");
+    });
+    let server = server_of(&said);
+    let mut looked_at = 0;
+    for process in fs::read_dir("/proc").unwrap().flatten() {
+        let Ok(stat) = fs::read_to_string(process.path().join("stat")) else { continue };
+        let parent: Option<u32> = stat.rsplit_once(") ").and_then(|(_, rest)| rest.split(' ').nth(1)?.parse().ok());
+        if process.file_name().to_str() != Some(&server.to_string()) && parent != Some(server) {
+            continue;
+        }
+        let environment = fs::read(process.path().join("environ")).unwrap();
+        let environment = String::from_utf8_lossy(&environment).replace('\0', "\n");
+        for secret in ["a key of codes", "a token", "a password", DIRECTORY] {
+            assert!(!environment.contains(secret), "{secret} in {environment}");
+        }
+        looked_at += 1;
+    }
+    assert!(looked_at > 2, "the server and its children: {looked_at}");
+    child.kill().unwrap();
+    child.wait().unwrap();
+}
+
+async fn refused(connection: &mut PgConnection, statement: &'static str) -> bool {
+    let result = sqlx::raw_sql(statement).execute(connection).await;
+    result.is_err_and(|error| error.as_database_error().and_then(|e| e.code()).as_deref() == Some("42501"))
+}
+
+#[tokio::test]
+async fn the_services_role_owns_its_database_and_may_do_nothing_else() {
+    let scratch = Scratch::new("role");
+    let cluster = Cluster::start(&scratch.0, Profile::Durable).unwrap();
+    let url = cluster.serve("otpost").await.unwrap();
+    let mut service = PgConnection::connect(&url).await.unwrap();
+    let attributes: (String, bool, bool, bool, bool, bool) = sqlx::query_as(
+        "select rolname::text, rolsuper, rolcreatedb, rolcreaterole, rolreplication, rolbypassrls
+           from pg_roles where rolname = current_user",
+    )
+    .fetch_one(&mut service)
+    .await
+    .unwrap();
+    assert_eq!(attributes, ("otpost_service".to_owned(), false, false, false, false, false));
+    for statement in [
+        "create database another",
+        "create role another",
+        "alter role otpost_service superuser",
+        "select * from pg_authid",
+        "select pg_read_file('/etc/passwd')",
+        "copy (select 1) to program 'true'",
+        "alter system set fsync = off",
+        "set role otpost",
+    ] {
+        assert!(refused(&mut service, statement).await, "{statement}");
+    }
+    for database in ["postgres", "template1"] {
+        let elsewhere = url.replace("/otpost?", &format!("/{database}?"));
+        assert!(PgConnection::connect(&elsewhere).await.is_err(), "{database}");
+    }
+    // What the service needs.
+    let database = otpost::store::database::connect(&url, "test", 1, Plans::ByKey).await.unwrap();
+    otpost::store::database::migrate(&database).await.unwrap();
+    sqlx::raw_sql("begin; lock table account_events in share row exclusive mode; rollback")
+        .execute(&mut service)
+        .await
+        .unwrap();
+}
+
+/// Former versions let the service be the superuser, who then owned everything, and trusted the socket.
+#[tokio::test]
+async fn a_cluster_of_a_former_version_is_handed_over() {
+    let scratch = Scratch::new("former");
+    let cluster = Cluster::start(&scratch.0, Profile::Durable).unwrap();
+    ensure_database(&cluster.url("postgres"), "otpost").await.unwrap();
+    let former = otpost::store::database::connect(&cluster.url("otpost"), "test", 1, Plans::ByKey).await.unwrap();
+    otpost::store::database::migrate(&former).await.unwrap();
+    sqlx::raw_sql("insert into apps (app, created_at) values ('shop', now())").execute(&former).await.unwrap();
+    former.close().await;
+    for _ in 0..2 {
+        let url = cluster.serve("otpost").await.unwrap();
+        let mut service = PgConnection::connect(&url).await.unwrap();
+        let others: Vec<String> = sqlx::query_scalar(
+            "select relname::text from pg_class
+              where relnamespace = 'public'::regnamespace and relowner <> current_user::regrole
+             union all select typname::text from pg_type
+              where typnamespace = 'public'::regnamespace and typowner <> current_user::regrole",
+        )
+        .fetch_all(&mut service)
+        .await
+        .unwrap();
+        assert!(others.is_empty(), "not handed over: {others:?}");
+        sqlx::raw_sql("alter table messages add column if not exists later text").execute(&mut service).await.unwrap();
+        let kept: i64 = sqlx::query_scalar("select count(*) from apps").fetch_one(&mut service).await.unwrap();
+        assert_eq!(kept, 1);
+    }
+}
+
+/// As root the server runs as an account that may have other programs; they must not get in.
+#[tokio::test]
+async fn only_the_service_itself_is_let_in() {
+    if !rustix::process::geteuid().is_root() {
+        return;
+    }
+    let scratch = Scratch::new("peer");
+    let cluster = Cluster::start(&scratch.0, Profile::Throwaway).unwrap();
+    let url = cluster.serve("otpost").await.unwrap();
+    let owner = fs::metadata(scratch.0.join("socket")).unwrap();
+    let as_account = |url: &str| {
+        let mut psql = Command::new(programs().join("psql"));
+        psql.args([url, "--no-psqlrc", "--command", "select 1"]).env_clear().current_dir("/");
+        psql.uid(owner.uid()).gid(owner.gid());
+        psql.output()
+    };
+    for url in [url, cluster.url("otpost")] {
+        // Not every installation has it.
+        let Ok(output) = as_account(&url) else { return };
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(!output.status.success() && said.contains("eer authentication failed"), "{said}");
+    }
+}
+
+#[test]
+fn files_of_others_in_the_way_are_refused_by_name() {
+    let scratch = Scratch::new("squatted");
+    let start = |dir: &Path| Cluster::start(dir, Profile::Throwaway).map(|_| ()).unwrap_err().to_string();
+
+    let open = scratch.0.join("open");
+    fs::create_dir(&open).unwrap();
+    fs::set_permissions(&open, fs::Permissions::from_mode(0o777)).unwrap();
+    assert!(start(&open).contains("everybody can write in"), "{}", start(&open));
+
+    // A link instead of the lock, the log or the rules: what it leads to stays as it is.
+    for name in ["lock", "server.log", "pg_hba.conf"] {
+        let dir = scratch.0.join(format!("link-{name}"));
+        fs::create_dir(&dir).unwrap();
+        let precious = scratch.0.join(format!("precious-{name}"));
+        fs::write(&precious, "precious").unwrap();
+        symlink(&precious, dir.join(name)).unwrap();
+        if name == "server.log" {
+            // It is put aside at the start, as every former log.
+            Cluster::start(&dir, Profile::Throwaway).unwrap();
+        } else {
+            let said = start(&dir);
+            assert!(said.contains("is in the way") && said.contains(name), "{said}");
+        }
+        assert_eq!(fs::read_to_string(&precious).unwrap(), "precious", "{name}");
+    }
+
+    if rustix::process::geteuid().is_root() {
+        let above = scratch.0.join("above");
+        fs::create_dir(&above).unwrap();
+        fs::set_permissions(&above, fs::Permissions::from_mode(0o1777)).unwrap();
+        let theirs = above.join("theirs");
+        fs::create_dir(&theirs).unwrap();
+        chown(&theirs, Some(NOBODY), Some(NOBODY)).unwrap();
+        let said = start(&theirs);
+        assert!(said.contains("belongs to another user"), "{said}");
+    }
+}
+
+#[test]
+fn nobody_else_can_hold_the_lock() {
+    let scratch = Scratch::new("lock");
+    Cluster::start(&scratch.0, Profile::Throwaway).unwrap().stop();
+    let mode = |name: &str| fs::metadata(scratch.0.join(name)).unwrap().permissions().mode() & 0o777;
+    assert_eq!((mode("lock"), mode("server.log"), mode("socket"), mode("data")), (0o600, 0o600, 0o700, 0o700));
+    // As a former version left it.
+    fs::set_permissions(scratch.0.join("lock"), fs::Permissions::from_mode(0o644)).unwrap();
+    Cluster::start(&scratch.0, Profile::Throwaway).unwrap().stop();
+    assert_eq!(mode("lock"), 0o600);
+}
+
+/// The folders of short sockets have names that can be guessed, so somebody may be there first.
+#[tokio::test]
+async fn a_squatted_socket_folder_is_passed_over() {
+    if !rustix::process::geteuid().is_root() {
+        return;
+    }
+    let scratch = Scratch::new("socket");
+    let taken = scratch.0.join("socket");
+    fs::create_dir(&taken).unwrap();
+    chown(&taken, Some(12_345), Some(12_345)).unwrap();
+    let cluster = Cluster::start(&scratch.0, Profile::Throwaway).unwrap();
+    assert!(!cluster.url("postgres").contains(&*taken.to_string_lossy()), "{}", cluster.url("postgres"));
+    assert!(run(&cluster, "select 'a'::text").await.is_some());
 }
 
 /// Some folder of server programs, for a service without `PATH`.

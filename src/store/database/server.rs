@@ -10,6 +10,7 @@ use sqlx::{ConnectOptions, Connection, Error, PgConnection, PgPool};
 use tokio::time::timeout;
 
 use super::availability::Availability;
+use super::errors::Doubt;
 use super::{Database, Plans, errors, hosts};
 use crate::store::StoreError;
 
@@ -26,15 +27,16 @@ const FIRST_LOOK: Duration = Duration::from_secs(5);
 
 /// A connection that idled longer is asked whether it still lives before it is used.
 const PING_AFTER: Duration = Duration::from_secs(1);
-/// Longest it may take to answer that, and a new connection to say that it may write.
+/// Longest it may take to answer that; then another one is opened.
 const PING_LIMIT: Duration = Duration::from_millis(500);
 
 /// How often the database is looked at while it is there; a failure of a statement makes us look at once.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
 /// How often while it is away.
 const LOOK_FOR_EVERY: Duration = Duration::from_millis(100);
-/// Longest wait for the answer to one look, and for one new connection.
-const LOOK_LIMIT: Duration = Duration::from_secs(1);
+/// Longest wait for the answer to one look, and for one new connection. As long as a statement may take: a busy server is
+/// not away. So silence is known after two of these, and a refusal at once.
+const LOOK_LIMIT: Duration = Duration::from_secs(2);
 
 /// Makes the server's system notice that our machine is gone, so that our locks are released: idle time, interval, and
 /// number of probes; longest time for data without acknowledgement. They do nothing on a Unix socket. Our own side
@@ -89,12 +91,8 @@ impl Server {
             .acquire_timeout(ACQUIRE_TIMEOUT)
             .test_before_acquire(false)
             .after_connect(|connection, _| {
-                Box::pin(async move {
-                    // While servers change their roles, an address may lead to a standby.
-                    timeout(PING_LIMIT, takes_writes(connection))
-                        .await
-                        .unwrap_or_else(|_| Err(errors::timed_out(PING_LIMIT)))
-                })
+                // While servers change their roles, an address may lead to a standby.
+                Box::pin(takes_writes(connection))
             })
             .before_acquire(move |connection, meta| {
                 let trusted = gate.trusts(meta.age);
@@ -271,8 +269,11 @@ async fn write_something(connection: &mut PgConnection) -> Result<(), Error> {
                  select g, repeat(md5(g::text), 100) as filler from generate_series(1, 100) g; \
                  rollback";
     let result = sqlx::raw_sql(write).execute(&mut *connection).await.map(|_| ());
-    if result.is_err() {
-        let _ = sqlx::raw_sql("rollback").execute(connection).await;
+    match result {
+        // A role that may not make such a table says nothing about the disk.
+        Err(error) if errors::doubt(&error) == Doubt::None => {
+            sqlx::raw_sql("rollback").execute(connection).await.map(|_| ())
+        }
+        other => other,
     }
-    result
 }

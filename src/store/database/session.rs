@@ -15,7 +15,7 @@ use super::availability::Availability;
 use super::errors::{ends_connection, lost, timed_out};
 
 /// Longest clean-up of a connection that is given back: a rollback, and a round trip that shows that it lives.
-const GIVE_BACK: Duration = Duration::from_millis(500);
+const GIVE_BACK: Duration = Duration::from_secs(2);
 
 /// A connection of a pool, perhaps with an open transaction. All its statements together end before one deadline. When
 /// it passes, the statement fails, the socket is closed without another word, and the pool may open another connection.
