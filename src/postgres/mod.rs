@@ -55,6 +55,7 @@ pub enum Profile {
 pub struct Cluster {
     // Dropped in this order: the server must be gone before another process may take the directory.
     server: Server,
+    _outside: Outside,
     _lock: File,
     dir: PathBuf,
     profile: Profile,
@@ -81,7 +82,8 @@ impl Cluster {
             }
             other => other?,
         };
-        Ok(Self { server, _lock: lock, dir, profile, socket })
+        let outside = Outside((!socket.starts_with(&dir)).then(|| socket.clone()));
+        Ok(Self { server, _outside: outside, _lock: lock, dir, profile, socket })
     }
 
     /// Starts the server again when it has ended by itself, say because somebody killed it; the address stays the
@@ -134,6 +136,17 @@ impl Cluster {
 
     /// Shuts the server down and waits for it, as dropping does; close the connections first.
     pub fn stop(self) {}
+}
+
+/// A socket's folder that is not in the cluster's own. It is empty once the server has ended.
+struct Outside(Option<PathBuf>);
+
+impl Drop for Outside {
+    fn drop(&mut self) {
+        if let Some(folder) = &self.0 {
+            fs::remove_dir(folder).ok();
+        }
+    }
 }
 
 fn lock(dir: &Path) -> Result<File, PostgresError> {

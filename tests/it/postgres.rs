@@ -508,8 +508,12 @@ async fn a_squatted_socket_folder_is_passed_over() {
     fs::create_dir(&taken).unwrap();
     chown(&taken, Some(12_345), Some(12_345)).unwrap();
     let cluster = Cluster::start(&scratch.0, Profile::Throwaway).unwrap();
-    assert!(!cluster.url("postgres").contains(&*taken.to_string_lossy()), "{}", cluster.url("postgres"));
+    let url = cluster.url("postgres");
+    assert!(!url.contains(&*taken.to_string_lossy()), "{url}");
     assert!(run(&cluster, "select 'a'::text").await.is_some());
+    cluster.stop();
+    let elsewhere = Path::new(url.split_once("?host=").unwrap().1);
+    assert!(!elsewhere.exists(), "{} is left behind", elsewhere.display());
 }
 
 /// Some folder of server programs, for a service without `PATH`.

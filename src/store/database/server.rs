@@ -202,25 +202,23 @@ async fn watch(server: Weak<Server>, availability: Availability) {
 impl Server {
     /// Whether the primary is there and takes writes; looks for it everywhere when it is not where it was.
     async fn look(&self, kept: &mut Option<PgConnection>, write: bool) -> Result<(), Error> {
-        if let Some(connection) = kept {
-            match timeout(LOOK_LIMIT, takes_writes(connection)).await {
-                Ok(Ok(())) if !write => return Ok(()),
+        if let Some(mut connection) = kept.take() {
+            match timeout(LOOK_LIMIT, takes_writes(&mut connection)).await {
                 Ok(Ok(())) => {
-                    return timeout(LOOK_LIMIT, write_something(connection))
-                        .await
-                        .unwrap_or_else(|_| Err(errors::timed_out(LOOK_LIMIT)));
+                    if write {
+                        in_time(write_something(&mut connection)).await?;
+                    }
+                    *kept = Some(connection);
+                    return Ok(());
                 }
                 Ok(Err(_)) => {}
                 // The others are silent as well: nobody is to wait for them.
                 Err(_) => self.availability.distrust_connections(),
             }
-            *kept = None;
         }
         let (primary, mut connection) = look_everywhere(&self.candidates, LOOK_LIMIT).await?;
         if write {
-            timeout(LOOK_LIMIT, write_something(&mut connection))
-                .await
-                .unwrap_or_else(|_| Err(errors::timed_out(LOOK_LIMIT)))?;
+            in_time(write_something(&mut connection)).await?;
         }
         self.follow(primary);
         *kept = Some(connection);
@@ -262,18 +260,21 @@ async fn takes_writes(connection: &mut PgConnection) -> Result<(), Error> {
     if read_only == "on" { Err(Error::Configuration("this server does not take writes".into())) } else { Ok(()) }
 }
 
-/// Fails where a row cannot be written, as on a full disk. Nothing of it stays.
+/// Fails where a row cannot be written, as on a full disk; the connection is of no use then. Nothing of it stays.
 async fn write_something(connection: &mut PgConnection) -> Result<(), Error> {
     let write = "begin; \
                  create temporary table otpost_probe on commit drop as \
                  select g, repeat(md5(g::text), 100) as filler from generate_series(1, 100) g; \
                  rollback";
-    let result = sqlx::raw_sql(write).execute(&mut *connection).await.map(|_| ());
-    match result {
+    match sqlx::raw_sql(write).execute(&mut *connection).await {
         // A role that may not make such a table says nothing about the disk.
         Err(error) if errors::doubt(&error) == Doubt::None => {
             sqlx::raw_sql("rollback").execute(connection).await.map(|_| ())
         }
-        other => other,
+        other => other.map(|_| ()),
     }
+}
+
+async fn in_time<T>(work: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+    timeout(LOOK_LIMIT, work).await.unwrap_or_else(|_| Err(errors::timed_out(LOOK_LIMIT)))
 }
