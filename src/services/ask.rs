@@ -1,11 +1,12 @@
 //! Asks providers what became of messages: where callbacks went missing, and where there are none.
 //!
 //! A question that gets lost on the way costs nothing but itself: the deadline runs on and the SMS leaves as if nobody
-//! had asked. So a question is taken up before it is asked, and asked once whatever happens.
+//! had asked. So a question is taken up before it is asked, and asked once whatever happens. What it was answered is kept
+//! until it can be written down.
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
 use tokio::sync::OwnedSemaphorePermit;
@@ -21,6 +22,7 @@ use crate::providers::client::{CallOff, Client, Sent};
 use crate::providers::{Question, Receipts, Reply};
 use crate::services::account::{Account, Accounts};
 use crate::services::apply_receipts::ApplyReceipts;
+use crate::services::ledger::LedgerError;
 use crate::services::randomness;
 use crate::store::StoreError;
 use crate::store::answers::{self, PastAnswer};
@@ -33,6 +35,10 @@ use crate::telemetry;
 /// How long an answer is waited for: half a second less than [`asking::LEAD`], so that what it says is written down
 /// before the deadline.
 const PATIENCE: Duration = Duration::from_secs(2);
+/// Pause before an answer that could not be written down is tried again.
+const AGAIN: Duration = Duration::from_millis(250);
+/// Longest time in which that is done: no message lives longer.
+const WRITTEN_WITHIN: Duration = Duration::from_secs(600);
 
 pub struct Ask {
     pub pool: Database,
@@ -134,7 +140,8 @@ impl Ask {
         let told = self.call(&errand).await;
         let Errand { account, message, due, .. } = errand;
         let ended_at = self.clock.now();
-        let answer = PastAnswer {
+        let expires_at = message.expires_at;
+        let mut answer = PastAnswer {
             message: message.id,
             attempt_no: due.attempt_no,
             question_no: due.question_no,
@@ -148,20 +155,25 @@ impl Ask {
             trouble: told.trouble.map(str::to_owned),
         };
         // The receipts first: a delivery disarms the deadline, which is near.
-        if let Err(error) = self.take(&answer, told.receipts, ended_at).await {
-            tracing::warn!(account = account.name, %error, "cannot write down what a provider told when it was asked");
+        if let Err(error) = self.take_by(expires_at, &answer, told.receipts, ended_at).await {
+            let error = telemetry::chain(&error);
+            tracing::warn!(account = account.name, error, "cannot write down what a provider told when it was asked");
+            // The answer must not say what no receipt says.
+            answer.told = None;
         }
         if let Err(error) = answers::insert(&self.pool, &answer).await {
             tracing::warn!(account = account.name, error = %telemetry::chain(&error), "cannot write down a question");
         }
     }
 
-    async fn take(
+    /// Takes what was told, again and again while the database is away and the message lives: nobody asks twice.
+    async fn take_by(
         &self,
+        expires_at: DateTime<Utc>,
         answer: &PastAnswer,
         receipts: Vec<DeliveryReceipt>,
         now: DateTime<Utc>,
-    ) -> Result<(), String> {
+    ) -> Result<(), LedgerError> {
         if receipts.is_empty() {
             return Ok(());
         }
@@ -173,8 +185,17 @@ impl Ask {
             received_at: now,
             receipt,
         };
-        let taken = self.apply.run(receipts.into_iter().map(received).collect()).await;
-        taken.map(|_| ()).map_err(|error| telemetry::chain(&error))
+        // The same ids each time: what was written though we did not hear of it is not written twice.
+        let received: Vec<ReceivedReceipt> = receipts.into_iter().map(received).collect();
+        let began = Instant::now();
+        loop {
+            match self.apply.run(received.clone()).await {
+                Err(error) if error.may_pass() && self.clock.now() < expires_at && began.elapsed() < WRITTEN_WITHIN => {
+                    tokio::time::sleep(AGAIN).await;
+                }
+                done => return done.map(|_| ()),
+            }
+        }
     }
 
     /// Asks the provider. An open breaker is no reason not to: one question is cheaper than a needless SMS.

@@ -82,6 +82,16 @@ pub enum LedgerError {
     Store(#[source] Arc<StoreError>),
 }
 
+impl LedgerError {
+    /// Whether the same may work later.
+    pub fn may_pass(&self) -> bool {
+        match self {
+            Self::Busy => true,
+            Self::Store(error) => matches!(**error, StoreError::Unavailable(_)),
+        }
+    }
+}
+
 impl From<StoreError> for LedgerError {
     fn from(error: StoreError) -> Self {
         Self::Store(Arc::new(error))

@@ -134,11 +134,13 @@ impl Service {
     /// Returns how long it took until the service knew that the database is away.
     async fn until_away(&self) -> Duration {
         let began = Instant::now();
-        while self.ready().await == 200 {
+        while !self.running.api.pool.is_away() {
             assert!(began.elapsed() < BOUND, "the service does not notice");
-            tokio::time::sleep(Duration::from_millis(20)).await;
+            tokio::time::sleep(Duration::from_millis(2)).await;
         }
-        began.elapsed()
+        let known = began.elapsed();
+        assert_eq!(self.ready().await, 503);
+        known
     }
 
     /// The slowest but one in a hundred of requests and callbacks, all answered 503.

@@ -93,6 +93,30 @@ async fn a_delivery_whose_callback_was_lost_is_found_by_asking_once_and_no_sms_i
 }
 
 #[tokio::test]
+async fn what_a_provider_told_is_kept_until_it_can_be_written_down() {
+    with_settings(through("ycloud-wa"), async |app| {
+        app.sim.set_mode("ycloud-wa", Mode::Silence).unwrap();
+        let id = app.send("+628123450001").await;
+        app.pass(Duration::from_secs(12)).await;
+        // Nobody can write a receipt, for longer than a statement waits for a lock.
+        let mut holder = app.pool.begin().await.unwrap();
+        sqlx::raw_sql("lock table receipts in exclusive mode").execute(&mut *holder).await.unwrap();
+        let release = async {
+            tokio::time::sleep(Duration::from_millis(2_500)).await;
+            holder.rollback().await.unwrap();
+        };
+        tokio::join!(app.pass(Duration::from_secs(1)), release);
+        let message = app.message(&id).await;
+        assert_eq!(message["state"], "delivered", "{message:#}");
+        let told: Vec<Option<String>> = answers(app, &id).await.into_iter().map(|answer| answer.told).collect();
+        // It was read meanwhile.
+        assert_eq!(told, [Some("read".to_owned())]);
+        assert_eq!(app.sim.phone("+628123450001").requests.sms, 0);
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn a_failure_learned_by_asking_replaces_at_once() {
     for account in WHATSAPP {
         with_settings(through(account), async |app| {
