@@ -86,7 +86,7 @@ impl LedgerError {
     /// Whether the same may work later.
     pub fn may_pass(&self) -> bool {
         match self {
-            Self::Busy => true,
+            Self::Busy | Self::Locked => true,
             Self::Store(error) => matches!(**error, StoreError::Unavailable(_)),
         }
     }
