@@ -1,6 +1,7 @@
-//! `kill -9` of the server at random moments under load, while the simulator counts what each phone gets.
+//! `kill -9` of servers at random moments under load, while the simulator counts what each phone gets. There are three of
+//! them behind a plain TCP balancer, which serves clients and callbacks alike.
 //!
-//! The database and the simulator belong to the test and survive; the server is a process of its own: this test binary
+//! The database and the simulator belong to the test and survive; each server is a process of its own: this test binary
 //! again, with the one "test" [`server`], which does nothing in an ordinary run. `OTPOST_TEST_KILLS=50` for longer,
 //! `OTPOST_TEST_SEED` for other moments.
 
@@ -27,12 +28,14 @@ use sqlx::PgPool;
 use sqlx::postgres::PgPoolOptions;
 
 use crate::helpers::app::code_keys;
+use crate::helpers::balancer::balance;
 use crate::helpers::database::cluster_base;
 use crate::helpers::invariants;
 
 /// Database, port and simulator, one a line.
 const SERVER: &str = "OTPOST_TEST_SERVER";
 const KILLS: usize = 3;
+const SERVERS: usize = 3;
 const PER_SECOND: u64 = 60;
 /// Clients at the same time. A server that is down is not met by a crowd that grows, and files are not used up.
 const CLIENTS: usize = 100;
@@ -228,13 +231,15 @@ async fn killed_servers_lose_nothing_and_send_nothing_twice() {
 
     let config = SimConfig { laws: laws(), hang_limit_ms: 5_000, ..SimConfig::default() };
     let sim = Simulator::start(config, ([127, 0, 0, 1], 0).into()).unwrap();
-    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-    let url = format!("http://127.0.0.1:{port}");
+    let free_port = || TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let ports: Vec<u16> = (0..SERVERS).map(|_| free_port()).collect();
+    let url = format!("http://{}", balance(ports.iter().map(|port| ([127, 0, 0, 1], *port).into()).collect()).await);
     for account in rehearsal::ACCOUNTS {
         sim.set_callback(account, Some(&rehearsal::callback_url(&url, account))).unwrap();
     }
 
-    let mut server = Server::start(&database_url, port, &sim.url());
+    let start = |n: usize| tokio::task::block_in_place(|| Server::start(&database_url, ports[n], &sim.url()));
+    let mut servers: Vec<Server> = (0..SERVERS).map(start).collect();
     let http = reqwest::Client::builder().timeout(Duration::from_secs(5)).build().unwrap();
     let load = Arc::new(Load { http, url, key, seen: Mutex::default() });
     let over = Arc::new(AtomicBool::new(false));
@@ -244,9 +249,10 @@ async fn killed_servers_lose_nothing_and_send_nothing_twice() {
     for _ in 0..kills {
         random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         tokio::time::sleep(Duration::from_millis(300 + (random >> 33) % 2_200)).await;
-        tokio::task::block_in_place(|| server.kill());
+        let n = (random >> 20) as usize % SERVERS;
+        tokio::task::block_in_place(|| servers[n].kill());
         killed_at.push(Instant::now());
-        server = tokio::task::block_in_place(|| Server::start(&database_url, port, &sim.url()));
+        servers[n] = start(n);
     }
     tokio::time::sleep(Duration::from_secs(1)).await;
     over.store(true, Ordering::Relaxed);
@@ -270,7 +276,7 @@ async fn killed_servers_lose_nothing_and_send_nothing_twice() {
         .collect();
     recovery.sort_unstable();
     println!(
-        "kills {kills}, messages {asked} (requests repeated: {:?}), lost 0, SMS intents doubled 0, WhatsApp doubled 0; unknown sends {}, \
+        "kills {kills} of {SERVERS} servers, messages {asked} (requests repeated: {:?}), lost 0, SMS intents doubled 0, WhatsApp doubled 0; unknown sends {}, \
          leases that ran out {}, SMS resent after an unknown one {}, phones with two SMS {}; callbacks answered 2xx {} and \
          all stored; replaced {}, latest {:.1} s after its deadline; recovery p50 {} ms, max {} ms",
         seen.repeated,
@@ -284,7 +290,7 @@ async fn killed_servers_lose_nothing_and_send_nothing_twice() {
         recovery[recovery.len() / 2],
         recovery[recovery.len() - 1],
     );
-    tokio::task::block_in_place(|| drop(server));
+    tokio::task::block_in_place(|| drop(servers));
     sim.stop().await;
     pool.close().await;
     tokio::task::block_in_place(|| drop(cluster));
