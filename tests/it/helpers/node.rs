@@ -30,6 +30,7 @@ impl Node {
         run(initdb.arg(node.data()));
         let conf = "listen_addresses = ''\nport = 5432\nfsync = off\nwal_level = replica\nmax_wal_senders = 8\n\
                     hot_standby = on\nshared_buffers = 64MB\nmax_connections = 100\nwal_keep_size = 256MB\n\
+                    wal_retrieve_retry_interval = 200ms\n\
                     log_min_messages = warning\ninclude_if_exists = 'sync.conf'\n";
         let file = node.data().join("postgresql.conf");
         let old = fs::read_to_string(&file).unwrap();
