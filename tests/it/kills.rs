@@ -167,9 +167,20 @@ pub struct Server(Child);
 
 impl Server {
     pub fn start(database_url: &str, port: u16, simulator_url: &str) -> Self {
+        Self::start_with(database_url, port, simulator_url, &[])
+    }
+
+    /// With more in its environment.
+    pub fn start_with(
+        database_url: &str,
+        port: u16,
+        simulator_url: &str,
+        environment: &[(&'static str, String)],
+    ) -> Self {
         let mut command = Command::new(std::env::current_exe().unwrap());
         command.args(["--exact", "kills::server", "--nocapture", "--test-threads=1"]);
         command.env(SERVER, format!("{database_url}\n{port}\n{simulator_url}")).stdout(Stdio::piped());
+        command.envs(environment.iter().map(|(name, value)| (name, value)));
         let mut child = command.spawn().unwrap();
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map_while(Result::ok);
         assert!(lines.any(|line| line == "ready"), "the server starts");

@@ -11,6 +11,7 @@ mod crowd;
 mod demo;
 mod failover;
 mod fates;
+mod faults;
 mod health;
 mod kills;
 mod memory;
