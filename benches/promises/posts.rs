@@ -21,7 +21,7 @@ pub async fn run(ground: &Ground) -> anyhow::Result<Vec<Line>> {
     let (listener, settings) = ground.settings(&sim.url())?;
     let service = ground.service_with(&url, Arm::Ours, &sim, listener, settings).await?;
     settle(&pool).await?;
-    let requests = posts(&service.key, 0, PACED * seconds);
+    let requests = posts(&service.key, 0, PACED * seconds, "login");
     let paced =
         fire(service.address, requests, CONNECTIONS, Pace::PerSecond(PACED as f64), Duration::from_secs(600)).await?;
     anyhow::ensure!(paced.refused == 0, "{} requests were refused", paced.refused);
@@ -40,7 +40,7 @@ pub async fn run(ground: &Ground) -> anyhow::Result<Vec<Line>> {
     let mut rates = Vec::new();
     for round in 1..=ROUNDS {
         let at_most = Duration::from_secs(ground.seconds.div_ceil(ROUNDS as u64));
-        let requests = posts(&service.key, round * 1_000_000, MOST * at_most.as_secs() as usize);
+        let requests = posts(&service.key, round * 1_000_000, MOST * at_most.as_secs() as usize, "payment");
         let found = fire(service.address, requests, CONNECTIONS, Pace::Flat, at_most).await?;
         anyhow::ensure!(found.refused == 0, "{} requests were refused", found.refused);
         eprintln!("posts, round {round}: {:.0}/s, p99 {:.1} ms", found.per_second(), found.percentile_ms(0.99));
@@ -65,9 +65,10 @@ pub async fn run(ground: &Ground) -> anyhow::Result<Vec<Line>> {
     ])
 }
 
-fn posts(key: &str, first: usize, count: usize) -> Vec<Vec<u8>> {
+/// `purpose`: payments live for ten minutes, so that more of a burst can be sent in time.
+fn posts(key: &str, first: usize, count: usize, purpose: &str) -> Vec<Vec<u8>> {
     let post = |n: usize| {
-        let body = format!(r#"{{"to":"+62812{:07}","reference":"order-{n}"}}"#, 1_000_000 + n);
+        let body = format!(r#"{{"to":"+62812{:07}","reference":"order-{n}","purpose":"{purpose}"}}"#, 1_000_000 + n);
         let headers =
             format!("authorization: Bearer {key}\r\ncontent-type: application/json\r\nidempotency-key: bench-{n}\r\n");
         request("POST", "/v1/messages", &headers, &body)

@@ -77,9 +77,9 @@ one run each, the control after ours. The control of callbacks is the same servi
 connections instead of 8; that number was not tuned. The control of deadlines runs without the loops that end and recover
 messages, which makes its work less.
 While more POSTs are taken in than could be sent, each account is limited to 100 messages a second.
-What stands in the way of batches is Postgres' work per row: a delivery takes its row out of the index of armed timers, so
-that the row's new version enters the primary key anew too. And all rows here stand behind a checkpoint, so the first
-change of each page writes all of it; with rows written since the last checkpoint, as a receipt's mostly are, 15 900/s were seen.
+What a batch costs is Postgres' work per row: a delivery takes its row out of the index of armed timers, so that the row's
+new version enters the primary key anew too. All rows here stand behind a checkpoint, so the first change of each page writes
+all of it, which is more than a receipt's row usually costs.
 ",
         seconds = ground.seconds,
         version = ground.version,

@@ -269,6 +269,47 @@ async fn four_instances_race_two_thousand_deadlines_to_two_thousand_replacements
     .await;
 }
 
+/// How long the deadlines of `OTPOST_TEST_DEADLINES` messages take one instance and three, side by side.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "measures; run it by its name"]
+async fn three_instances_drain_deadlines_as_fast_as_one() {
+    let total: usize = std::env::var("OTPOST_TEST_DEADLINES").map_or(20_000, |n| n.parse().expect("a number"));
+    let app = TestApp::start(patient).await;
+    let instances = [Instance::beside(&app).await, Instance::beside(&app).await, Instance::beside(&app).await];
+    let drain = async |instances: &[Instance]| {
+        for n in (0..total).step_by(200) {
+            let some = (n..n + 200).map(|n| number(n % 10_000, if n < 10_000 { "5555" } else { "6666" }));
+            let some: Vec<String> = some.collect();
+            futures_util::future::join_all(some.iter().map(|to| accept(&app.accept, to))).await;
+        }
+        // Nothing was sent: the deadlines run from the planning.
+        app.clock.advance(TimeDelta::seconds(15));
+        let began = std::time::Instant::now();
+        let loops = instances.iter().map(|instance| {
+            let (transitions, clock) = (instance.transitions.clone(), instance.clock.clone());
+            tokio::spawn(async move {
+                let mut planned = 0;
+                loop {
+                    let round = replace::run_once(&transitions, &clock).await.unwrap();
+                    planned += round.planned;
+                    if round.due == 0 {
+                        return planned;
+                    }
+                }
+            })
+        });
+        let planned = futures_util::future::join_all(loops).await.into_iter().map(Result::unwrap);
+        assert_eq!(planned.sum::<usize>(), total);
+        began.elapsed().as_secs_f64()
+    };
+    let (mut one, mut three) = (Vec::new(), Vec::new());
+    for _ in 0..3 {
+        one.push(drain(&instances[..1]).await);
+        three.push(drain(&instances).await);
+    }
+    println!("{total} deadlines: one instance {one:.1?} s, three {three:.1?} s");
+}
+
 #[tokio::test]
 async fn two_running_instances_bring_every_fate_to_its_end_by_themselves() {
     let database = fresh_database().await;
