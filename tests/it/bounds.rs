@@ -9,7 +9,7 @@ use otpost::services::forget;
 use serde_json::{Value, json};
 use sqlx::AssertSqlSafe;
 
-use crate::helpers::app::{TestApp, first_attempt, meta_body, meta_status, with_app, with_settings};
+use crate::helpers::app::{TestApp, first_attempt, meta_body, meta_status, plain, with_app, with_settings};
 
 async fn count(app: &TestApp, what: &str) -> i64 {
     sqlx::query_scalar(AssertSqlSafe(format!("select count(*) from {what}"))).fetch_one(&app.pool).await.unwrap()
@@ -228,20 +228,7 @@ async fn dead_letters_have_an_age_and_an_account_has_so_many() {
 }
 
 async fn send_as(app: &TestApp, tenant: &str, to: &str, code: Option<&str>) -> String {
-    let new = NewMessage {
-        to: Phone::parse(to).unwrap(),
-        purpose: "login".to_owned(),
-        code: code.map(|code| Code::parse(code).unwrap()),
-        code_length: None,
-        locale: None,
-        platform: None,
-        channel: None,
-        replace_after_s: None,
-        valid_for_s: None,
-        reference: None,
-        metadata: None,
-        client: None,
-    };
+    let new = NewMessage { code: code.map(|code| Code::parse(code).unwrap()), ..plain(to) };
     app.accept.run(tenant, new, None).await.unwrap().id.to_string()
 }
 

@@ -8,7 +8,6 @@ use otpost::domain::attempt::Lease;
 use otpost::domain::channel::Channel;
 use otpost::domain::event::{Effect, Event, SendResult};
 use otpost::domain::ids::MessageId;
-use otpost::domain::phone::Phone;
 use otpost::domain::secret::Secret;
 use otpost::services::accept_message::NewMessage;
 use otpost::services::transitions::{Command, Done, Record};
@@ -19,7 +18,7 @@ use sqlx::{AssertSqlSafe, Connection, PgConnection};
 use uuid::Uuid;
 
 use crate::helpers::app::{
-    TestApp, callback_id, code_keys, hmac_hex, meta_body, meta_status, signed, start, with_app, with_settings,
+    TestApp, callback_id, code_keys, hmac_hex, meta_body, meta_status, plain, signed, start, with_app, with_settings,
 };
 
 const KEEPING: [&str; 3] = ["receipts", "unmatched_receipts", "dead_letters"];
@@ -61,20 +60,7 @@ async fn taken(app: &TestApp, to: &str) -> (String, String) {
 async fn many(app: &TestApp, count: usize, channel: Option<Channel>) -> Vec<MessageId> {
     let mut ids = Vec::new();
     for n in 0..count {
-        let new = NewMessage {
-            to: Phone::parse(&format!("+62812{n:04}5555")).expect("a number"),
-            purpose: "login".to_owned(),
-            code: None,
-            code_length: None,
-            locale: None,
-            platform: None,
-            channel,
-            replace_after_s: None,
-            valid_for_s: None,
-            reference: None,
-            metadata: None,
-            client: None,
-        };
+        let new = NewMessage { channel, ..plain(&format!("+62812{n:04}5555")) };
         ids.push(app.accept.run("shop", new, None).await.expect("accepted").id);
     }
     ids

@@ -11,7 +11,6 @@ use otpost::domain::code::Code;
 use otpost::domain::event::{Effect, Event, OnUnknown, SendResult};
 use otpost::domain::ids::MessageId;
 use otpost::domain::message::{Message, Outcome};
-use otpost::domain::phone::Phone;
 use otpost::domain::receipt::{DeliveryReceipt, ErrorClass, Failure, Status};
 use otpost::domain::step::step;
 use otpost::services::accept_message::NewMessage;
@@ -22,7 +21,7 @@ use otpost::store::receipts::ReceivedReceipt;
 use sqlx::{AssertSqlSafe, PgPool};
 use uuid::Uuid;
 
-use crate::helpers::app::{TestApp, code_keys, with_settings};
+use crate::helpers::app::{TestApp, code_keys, plain, with_settings};
 use crate::helpers::database::fresh_database;
 use crate::helpers::invariants;
 
@@ -209,18 +208,11 @@ impl Run<'_> {
 
 async fn message(app: &TestApp, n: u64, random: &mut Random) -> MessageId {
     let new = NewMessage {
-        to: Phone::parse(&format!("+62812{:04}5555", n % 10_000)).unwrap(),
-        purpose: "login".to_owned(),
         code: Some(Code::parse(CODE).unwrap()),
-        code_length: None,
-        locale: None,
-        platform: None,
         channel: random.pick(&[None, None, Some(Channel::Sms)]),
         replace_after_s: Some(random.pick(&[15, 30, 60])),
         valid_for_s: Some(random.pick(&[150, 300, 600])),
-        reference: None,
-        metadata: None,
-        client: None,
+        ..plain(&format!("+62812{:04}5555", n % 10_000))
     };
     app.accept.run("shop", new, None).await.unwrap().id
 }

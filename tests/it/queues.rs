@@ -5,12 +5,10 @@ use std::time::Duration;
 use chrono::TimeDelta;
 use otpost::config::Settings;
 use otpost::domain::channel::Channel;
-use otpost::domain::phone::Phone;
-use otpost::services::accept_message::NewMessage;
 use otpost::simulator::Mode;
 use serde_json::json;
 
-use crate::helpers::app::{TestApp, with_settings};
+use crate::helpers::app::{TestApp, plain, with_settings};
 
 /// One message at once, and none after it for as long as a test runs.
 fn one_by(account: &'static str) -> impl Fn(&mut Settings) {
@@ -18,20 +16,7 @@ fn one_by(account: &'static str) -> impl Fn(&mut Settings) {
 }
 
 async fn accept(app: &TestApp, tenant: &str, n: usize) {
-    let new = NewMessage {
-        to: Phone::parse(&format!("+62812{n:04}1234")).unwrap(),
-        purpose: "login".to_owned(),
-        code: None,
-        code_length: None,
-        locale: None,
-        platform: None,
-        channel: None,
-        replace_after_s: None,
-        valid_for_s: None,
-        reference: None,
-        metadata: None,
-        client: None,
-    };
+    let new = plain(&format!("+62812{n:04}1234"));
     app.accept.run(tenant, new, None).await.unwrap();
 }
 

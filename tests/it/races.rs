@@ -12,7 +12,6 @@ use otpost::clock::Clock;
 use otpost::config::Settings;
 use otpost::domain::code::Code;
 use otpost::domain::ids::MessageId;
-use otpost::domain::phone::Phone;
 use otpost::rehearsal;
 use otpost::services::accept_message::{AcceptMessage, NewMessage};
 use otpost::services::dispatch::Dispatch;
@@ -22,7 +21,7 @@ use otpost::simulator::{SimConfig, SimTime, Simulator};
 use serde_json::{Value, json};
 use sqlx::PgPool;
 
-use crate::helpers::app::{TestApp, code_keys, meta_body, meta_status, with_settings};
+use crate::helpers::app::{TestApp, code_keys, meta_body, meta_status, plain, with_settings};
 use crate::helpers::database::fresh_database;
 use crate::helpers::invariants;
 
@@ -82,20 +81,7 @@ fn patient(settings: &mut Settings) {
 }
 
 async fn accept(accept: &AcceptMessage, to: &str) -> MessageId {
-    let new = NewMessage {
-        to: Phone::parse(to).expect("a number"),
-        purpose: "login".to_owned(),
-        code: Some(Code::parse(CODE).expect("a code")),
-        code_length: None,
-        locale: None,
-        platform: None,
-        channel: None,
-        replace_after_s: None,
-        valid_for_s: None,
-        reference: None,
-        metadata: None,
-        client: None,
-    };
+    let new = NewMessage { code: Some(Code::parse(CODE).expect("a code")), ..plain(to) };
     accept.run("shop", new, None).await.expect("accepted").id
 }
 

@@ -15,10 +15,11 @@ use otpost::config::Settings;
 use otpost::domain::code_keys::{CodeKey, CodeKeys};
 use otpost::domain::event::Event;
 use otpost::domain::ids::MessageId;
+use otpost::domain::phone::Phone;
 use otpost::domain::receipt::{DeliveryReceipt, ErrorClass, Failure, Status};
 use otpost::rehearsal;
 use otpost::reload::Reload;
-use otpost::services::accept_message::AcceptMessage;
+use otpost::services::accept_message::{AcceptMessage, NewMessage};
 use otpost::services::ask::Ask;
 use otpost::services::backlog::Backlog;
 use otpost::services::dispatch::Dispatch;
@@ -299,6 +300,24 @@ pub fn callback_id(nonce: &str, now: DateTime<Utc>) -> String {
     let parts = [t.as_bytes(), nonce.as_bytes(), username.as_bytes()];
     let signature = hmac_hex(otpost::simulator::ENGAGELAB_CALLBACK_SECRET, &parts);
     format!("timestamp={t};nonce={nonce};username={username};signature={signature}")
+}
+
+/// What an app asks for that names a number and nothing else.
+pub fn plain(to: &str) -> NewMessage {
+    NewMessage {
+        to: Phone::parse(to).expect("a number"),
+        purpose: "login".to_owned(),
+        code: None,
+        code_length: None,
+        locale: None,
+        platform: None,
+        channel: None,
+        replace_after_s: None,
+        valid_for_s: None,
+        reference: None,
+        metadata: None,
+        client: None,
+    }
 }
 
 /// The id of a message's first attempt.
