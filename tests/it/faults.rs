@@ -11,6 +11,7 @@ use otpost::config::Settings;
 use otpost::domain::attempt::Lease;
 use otpost::domain::channel::Channel;
 use otpost::domain::event::Event;
+use otpost::postgres::{Cluster, Profile, ensure_database};
 use otpost::rehearsal;
 use otpost::services::app_keys::AppKeys;
 use otpost::services::transitions::{Command, Record};
@@ -22,9 +23,9 @@ use uuid::Uuid;
 
 use crate::helpers::app::{TestApp, first_attempt, meta_body, meta_status, with_settings};
 use crate::helpers::balancer::balance;
-use crate::helpers::database::fresh_database;
+use crate::helpers::database::{cluster_base, fresh_database};
 use crate::helpers::invariants;
-use crate::kills::{Load, Server, generate, look, number, wait_for_quiet};
+use crate::kills::{Load, PROGRAM, Server, generate, laws, look, number, wait_for_quiet};
 
 fn to(n: usize, end: &str) -> String {
     format!("+62812{n:04}{end}")
@@ -319,4 +320,72 @@ async fn on_a_starved_machine_deadlines_are_late_and_none_is_lost() {
     let seconds = number("OTPOST_TEST_STARVED", 4);
     let latest = under_load("4 busy threads", vec![Vec::new(), Vec::new()], seconds, true).await;
     assert!(latest < began.elapsed().as_secs_f64(), "{latest}");
+}
+
+/// `OTPOST_TEST_OLD`: the test binary of an older version; `OTPOST_TEST_OLD_PROGRAM`: its `otpost`. The old one serves, this
+/// one migrates the database under it and serves beside it, then the old one goes: a rolling upgrade under load.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs the binaries of an older version"]
+async fn an_older_version_and_this_one_serve_side_by_side() {
+    let (old, program) = (std::env::var(PROGRAM).unwrap(), std::env::var("OTPOST_TEST_OLD_PROGRAM").unwrap());
+    let dir = cluster_base().join(format!("upgrade.{}", std::process::id()));
+    std::fs::create_dir_all(&dir).unwrap();
+    let place = dir.clone();
+    let cluster = tokio::task::spawn_blocking(move || Cluster::start(&place, Profile::Durable).unwrap()).await.unwrap();
+    ensure_database(&cluster.url("postgres"), "upgrade").await.unwrap();
+    let url = cluster.url("upgrade");
+    let mut migrate = std::process::Command::new(program);
+    let migrated = migrate
+        .arg("migrate")
+        .env("DATABASE_URL", &url)
+        .env("OTPOST_CODES__KEYS", format!("1:{}", "07".repeat(32)))
+        .output()
+        .unwrap();
+    assert!(migrated.status.success(), "{}", String::from_utf8_lossy(&migrated.stderr));
+    let pool = sqlx::postgres::PgPoolOptions::new().max_connections(3).connect(&url).await.unwrap();
+    let clock = Clock::live(&pool.clone().into()).await.unwrap();
+    let key = AppKeys::new(pool.clone().into(), clock).create("shop", "upgrade").await.unwrap().key.expose().to_owned();
+    let sim = Simulator::start(
+        SimConfig { laws: laws(), hang_limit_ms: 5_000, ..SimConfig::default() },
+        ([127, 0, 0, 1], 0).into(),
+    )
+    .unwrap();
+    let free_port = || TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let ports = [free_port(), free_port()];
+    let balanced = format!("http://{}", balance(ports.map(|port| ([127, 0, 0, 1], port).into()).to_vec()).await);
+    for account in rehearsal::ACCOUNTS {
+        sim.set_callback(account, Some(&rehearsal::callback_url(&balanced, account))).unwrap();
+    }
+    let start = |port: u16, environment: &[(&'static str, String)]| {
+        tokio::task::block_in_place(|| Server::start_with(&url, port, &sim.url(), environment))
+    };
+    let older = start(ports[0], &[(PROGRAM, old)]);
+    let http = reqwest::Client::builder().timeout(Duration::from_secs(5)).build().unwrap();
+    let load = Arc::new(Load { http, url: balanced, key, seen: Mutex::default() });
+    let over = Arc::new(AtomicBool::new(false));
+    let clients = tokio::spawn(generate(Arc::clone(&load), 60, Arc::clone(&over)));
+    tokio::time::sleep(Duration::from_secs(6)).await;
+    otpost::store::database::migrate(&pool.clone().into()).await.unwrap();
+    tokio::time::sleep(Duration::from_secs(6)).await;
+    let newer = start(ports[1], &[]);
+    tokio::time::sleep(Duration::from_secs(20)).await;
+    let beside = load.seen.lock().unwrap().repeated.clone();
+    tokio::task::block_in_place(|| drop(older));
+    tokio::time::sleep(Duration::from_secs(4)).await;
+    over.store(true, Ordering::Relaxed);
+    let asked = clients.await.unwrap();
+    wait_for_quiet(&pool, &sim).await;
+    let seen = std::mem::take(&mut *load.seen.lock().unwrap());
+    assert_eq!((seen.accepted.len() as u64, seen.gave_up), (asked, 0), "{:?}", seen.repeated);
+    let found = look(&pool, &sim, &seen).await;
+    println!(
+        "{asked} messages, repeated while both served {beside:?}, after the old one was killed {:?}; lost 0, doubled 0, {} replaced, \
+         the latest {:.2} s after its deadline, {} SMS again after an unknown send",
+        seen.repeated, found.replaced, found.latest_s, found.resent
+    );
+    tokio::task::block_in_place(|| drop(newer));
+    sim.stop().await;
+    pool.close().await;
+    tokio::task::block_in_place(|| drop(cluster));
+    std::fs::remove_dir_all(&dir).ok();
 }

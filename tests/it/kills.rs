@@ -34,6 +34,8 @@ use crate::helpers::invariants;
 
 /// Database, port and simulator, one a line.
 const SERVER: &str = "OTPOST_TEST_SERVER";
+/// In a server's environment: the test binary of another version that is to be the server.
+pub const PROGRAM: &str = "OTPOST_TEST_OLD";
 const KILLS: usize = 3;
 const SERVERS: usize = 3;
 const PER_SECOND: u64 = 60;
@@ -177,7 +179,8 @@ impl Server {
         simulator_url: &str,
         environment: &[(&'static str, String)],
     ) -> Self {
-        let mut command = Command::new(std::env::current_exe().unwrap());
+        let program = environment.iter().find(|(name, _)| *name == PROGRAM).map(|(_, path)| path.into());
+        let mut command = Command::new(program.unwrap_or_else(|| std::env::current_exe().unwrap()));
         command.args(["--exact", "kills::server", "--nocapture", "--test-threads=1"]);
         command.env(SERVER, format!("{database_url}\n{port}\n{simulator_url}")).stdout(Stdio::piped());
         command.envs(environment.iter().map(|(name, value)| (name, value)));
