@@ -8,6 +8,7 @@ pub mod secret;
 pub mod price;
 pub mod prices;
 pub mod code;
+pub mod typed;
 pub mod code_keys;
 pub mod language;
 pub mod sms;

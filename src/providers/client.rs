@@ -6,11 +6,11 @@ use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
-use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
+use reqwest::header::{CONTENT_TYPE, DATE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
 use reqwest::{Response, Url};
 use tokio::time::Instant;
 use tracing::field::Empty;
@@ -192,7 +192,7 @@ impl Client {
 
     async fn read(&self, mut response: Response) -> Sent {
         let status = response.status().as_u16();
-        let retry_after = response.headers().get(RETRY_AFTER).and_then(seconds);
+        let retry_after = retry_after(response.headers());
         // Grown by hand, so that no outgrown copy stays behind unwiped.
         let mut body: Zeroizing<Vec<u8>> = Zeroizing::new(Vec::with_capacity(4 * 1024));
         loop {
@@ -265,10 +265,19 @@ fn is_refused(error: &reqwest::Error) -> bool {
     false
 }
 
-/// At most [`MAX_RETRY_AFTER`]. The other form, a date, is not used by the providers that we know.
-fn seconds(value: &HeaderValue) -> Option<Duration> {
-    let seconds = value.to_str().ok()?.trim().parse().ok()?;
-    Some(Duration::from_secs(seconds).min(MAX_RETRY_AFTER))
+/// How long to wait, at most [`MAX_RETRY_AFTER`]: seconds, of which some providers write fractions, or a date (RFC 9110,
+/// 10.2.3). A date is measured against the answer's own `Date`, so that neither side's clock need be right.
+fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+    let text = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
+    let wait = match text.parse::<f64>() {
+        Ok(seconds) => Duration::try_from_secs_f64(seconds.max(0.0).min(MAX_RETRY_AFTER.as_secs_f64())).ok()?,
+        Err(_) => {
+            let at = httpdate::parse_http_date(text).ok()?;
+            let date = headers.get(DATE).and_then(|date| httpdate::parse_http_date(date.to_str().ok()?).ok());
+            at.duration_since(date.unwrap_or_else(SystemTime::now)).unwrap_or(Duration::ZERO)
+        }
+    };
+    Some(wait.min(MAX_RETRY_AFTER))
 }
 
 /// A body in one piece, wiped when it is dropped, that notes when the connection took it, and is not given when the request

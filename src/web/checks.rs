@@ -4,10 +4,10 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use serde::Deserialize;
 use serde_json::json;
 
-use crate::domain::code::Code;
 use crate::domain::event::{Effect, Event, Verdict};
 use crate::domain::ids::MessageId;
 use crate::domain::message::Outcome;
+use crate::domain::typed;
 use crate::services::message_view;
 use crate::services::randomness;
 use crate::services::transitions::{Command, Done, Record};
@@ -39,11 +39,8 @@ pub async fn check(
 ) -> Result<HttpResponse, Problem> {
     let body = body::read(&request, payload, &api.bodies, body::API_LIMIT).await?;
     let code = body::parse::<Check>(&body)?.code;
-    // A person may type spaces; anything else that is no code is told so, and is not counted as a try.
-    // Its room is made at once: a text that grows leaves copies behind.
-    let mut typed = zeroize::Zeroizing::new(String::with_capacity(code.len()));
-    typed.extend(code.split_whitespace());
-    let code = Code::parse(&typed).map_err(|e| Problem::field("code", e.to_string()))?;
+    // What is no code is told so, and is not counted as a try.
+    let code = typed::parse(&code).map_err(|e| Problem::field("code", e.to_string()))?;
     let Effect::Checked(checked) = apply(&api, app, id, Event::Check { code }).await? else {
         return Err(Problem::Internal);
     };

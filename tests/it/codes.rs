@@ -279,3 +279,19 @@ async fn nothing_shows(app: &TestApp, log: &Log, codes: &[String]) {
         }
     }
 }
+
+/// As keyboards and clipboards of the world write it.
+#[tokio::test]
+async fn a_code_is_right_however_its_digits_are_written() {
+    crate::helpers::app::with_app(async |app| {
+        for (n, typed) in ["٤٩٣٨١٧", "493-817", "\u{200e}493817", "493817.", "４９３　８１７"].into_iter().enumerate()
+        {
+            let body = serde_json::json!({ "to": format!("+62812{n:04}0003"), "code": "493817" });
+            let (_, message) = app.post("/v1/messages", body).await;
+            let path = format!("/v1/messages/{}/check", message["id"].as_str().unwrap());
+            let (status, answer) = app.post(&path, serde_json::json!({ "code": typed })).await;
+            assert_eq!((status, &answer["valid"]), (200, &serde_json::json!(true)), "{typed:?} {answer}");
+        }
+    })
+    .await;
+}

@@ -359,3 +359,29 @@ async fn a_request_that_is_called_off_while_it_connects_does_not_leave() {
     let exchange = client().send("test", "test-main", call(format!("http://{at}/")), &call_off).await;
     assert!(matches!(exchange.sent, Sent::NotSent(CALLED_OFF)), "{exchange:?}");
 }
+
+#[test]
+fn retry_after_is_read_in_each_form() {
+    for (retry, date, expected_ms) in [
+        ("30", None, Some(30_000)),
+        (" 1.5 ", None, Some(1_500)),
+        ("0", None, Some(0)),
+        ("-3", None, Some(0)),
+        ("1e99", None, Some(86_400_000)),
+        ("NaN", None, Some(0)),
+        ("Thu, 10 Sep 2026 10:00:30 GMT", Some("Thu, 10 Sep 2026 10:00:00 GMT"), Some(30_000)),
+        ("Thu, 10 Sep 2026 09:00:00 GMT", Some("Thu, 10 Sep 2026 10:00:00 GMT"), Some(0)),
+        ("Thursday, 10-Sep-26 10:00:05 GMT", Some("Thu, 10 Sep 2026 10:00:00 GMT"), Some(5_000)),
+        ("Fri, 10 Sep 2100 10:00:00 GMT", None, Some(86_400_000)),
+        ("soon", None, None),
+        ("", None, None),
+    ] {
+        let mut headers = HeaderMap::new();
+        headers.insert(RETRY_AFTER, retry.parse().unwrap());
+        if let Some(date) = date {
+            headers.insert(DATE, date.parse().unwrap());
+        }
+        let read = retry_after(&headers).map(|wait| wait.as_millis());
+        assert_eq!(read, expected_ms, "{retry}");
+    }
+}
