@@ -111,7 +111,7 @@ impl TakeCallback {
             }
             Err(error) => {
                 // When this fails too, the name is free again after some seconds.
-                let _ = callback_nonces::give_back(&self.pool, nonce).await;
+                let _ = callback_nonces::give_back(&self.pool, nonce, now).await;
                 Err(error)
             }
         }

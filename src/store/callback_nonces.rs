@@ -74,7 +74,7 @@ pub async fn reserve(
     Ok(match row {
         Some(row) if row.body_hash != nonce.body_hash => Reservation::OtherBody,
         Some(row) if row.taken_at.is_some() => Reservation::Taken,
-        // Without a row: given back in between.
+        // Without a row: forgotten in between.
         _ => Reservation::UnderWay,
     })
 }
@@ -94,14 +94,19 @@ pub async fn mark_taken(pool: &Database, nonce: Nonce<'_>, now: DateTime<Utc>) -
     Ok(())
 }
 
-/// Gives a name back whose callback could not be made durable, so that the provider's repeat is taken at once.
-pub async fn give_back(pool: &Database, nonce: Nonce<'_>) -> Result<(), StoreError> {
+/// Gives a name back whose callback could not be made durable, so that the provider's repeat is taken at once. The hash of its
+/// body stays: another body is refused all the same. `reserved_at`: of the caller's own reservation, so that one that was
+/// taken over meanwhile is left alone.
+pub async fn give_back(pool: &Database, nonce: Nonce<'_>, reserved_at: DateTime<Utc>) -> Result<(), StoreError> {
     sqlx::query!(
         "-- callback_nonces.give_back
-        delete from callback_nonces where slot = $1 and account = $2 and name = $3 and taken_at is null",
+        update callback_nonces set reserved_at = $5
+         where slot = $1 and account = $2 and name = $3 and taken_at is null and reserved_at = $4",
         nonce.slot(),
         nonce.account,
-        nonce.name
+        nonce.name,
+        reserved_at,
+        reserved_at - ABANDONED_AFTER
     )
     .execute(pool)
     .await?;

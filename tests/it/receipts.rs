@@ -146,6 +146,8 @@ async fn what_could_not_be_made_durable_may_come_again_under_its_name() {
         let mut holder = app.pool.begin().await.unwrap();
         sqlx::query("select from messages for update").execute(&mut *holder).await.unwrap();
         assert_eq!(post(app, &app.url, "again", &body).await, 503);
+        let forged = body.replace("delivered", "sent");
+        assert_eq!(post(app, &app.url, "again", &forged).await, 401, "the name stays with its body");
         holder.rollback().await.unwrap();
         assert_eq!(post(app, &app.url, "again", &body).await, 200);
         assert_eq!(app.message(&id).await["state"], "delivered");
