@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# psql into the database of the running demo; arguments go to psql: scripts/db.sh -c 'select 1'
-# The demo writes where its database is into demo.json in its data directory.
+# Opens psql on the database of the running demo; arguments go to psql: scripts/db.sh -c 'select 1'
+# The demo writes the database's address into demo.json in its data directory.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -8,7 +8,7 @@ url=${DATABASE_URL:-}
 if [ -z "$url" ]; then
   if [ "$(id -u)" = 0 ]; then data=/var/lib/otpost; else data=${XDG_DATA_HOME:-$HOME/.local/share}/otpost; fi
   data=${OTPOST_DATA_DIR:-$data}
-  # The default place first; then a demo whose --data-dir is this folder, or lies in it.
+  # The default folder first; then a demo whose --data-dir is this folder or inside it.
   for file in "$data"/demo/demo.json "$data"/demo.json "$data"/*/demo.json; do
     [ -r "$file" ] || continue
     url=$(sed -n 's/.*"database_url" *: *"\([^"]*\)".*/\1/p' "$file" | head -n 1)

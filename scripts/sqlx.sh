@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Writes .sqlx anew: what each checked query of the program takes and gives, read from a throwaway PostgreSQL.
+# Regenerates .sqlx: the parameter and result types of each checked query, read from a throwaway PostgreSQL.
 # The same output as sqlx-cli's `prepare`. The old files stay when the program does not compile.
 set -euo pipefail
 cd "$(dirname "$0")/.."

@@ -2,7 +2,7 @@
 # Runs a command with DATABASE_URL (and PGHOST and so on, for psql) naming a throwaway PostgreSQL that holds the
 # tables of migrations/:
 #
-#   scripts/with-postgres.sh psql            a look at the schema
+#   scripts/with-postgres.sh psql            shows the schema
 #   scripts/with-postgres.sh cargo check     see `make sqlx`
 #
 # The server ends with the command, and with this script however it dies (setpriv --pdeathsig). It keeps
@@ -22,7 +22,7 @@ psql=$bin/psql
 base=${TMPDIR:-/tmp}
 free=$(df -Pk /dev/shm 2>/dev/null | awk 'NR == 2 { print $4 }') || free=0
 [ "${free:-0}" -ge 1048576 ] && [ -w /dev/shm ] && base=/dev/shm
-# Of runs that were killed long ago.
+# Left by killed runs.
 find "$base" -maxdepth 1 -name 'otpost-sql.*' -mmin +1440 ! -exec test -e {}/data/postmaster.pid \; -exec rm -rf {} + 2>/dev/null || true
 dir=$(mktemp -d "$base/otpost-sql.XXXXXX")
 

@@ -1,4 +1,4 @@
-//! Wires everything. `main` and the tests both build an [`App`].
+//! Wires everything. `main`, the tests and the benchmarks build the same [`App`].
 
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
@@ -14,50 +14,56 @@ use tokio::task::JoinHandle;
 use crate::clock::Clock;
 use crate::config::Settings;
 use crate::domain::code_keys::CodeKeys;
+use crate::outbound::{Client, ClientError};
 use crate::process;
-use crate::providers::client::{Client, ClientError};
 use crate::reload::Reload;
-use crate::services::accept_message::AcceptMessage;
-use crate::services::account::Accounts;
-use crate::services::app_keys::AppKeys;
-use crate::services::apply_receipts::ApplyReceipts;
-use crate::services::ask::Ask;
-use crate::services::backlog::Backlog;
-use crate::services::choose_route::ChooseRoute;
-use crate::services::dispatch::Dispatch;
-use crate::services::instances::Instances;
-use crate::services::intake::{self, Intake};
-use crate::services::ledger::{GROUP, Ledger};
-use crate::services::memory::NumberMemory;
-use crate::services::quarantine::Quarantine;
+use crate::services::accounts::account::Accounts;
+use crate::services::accounts::backlog::Backlog;
+use crate::services::accounts::instances::Instances;
+use crate::services::accounts::take_pulse::TakePulse;
+use crate::services::callbacks::apply_receipts::ApplyReceipts;
+use crate::services::callbacks::status_queries::StatusQueries;
+use crate::services::callbacks::take_callback::TakeCallback;
+use crate::services::delivery::dispatch::Dispatch;
+use crate::services::delivery::under_way::UnderWay;
+use crate::services::keys::app_keys::AppKeys;
+use crate::services::keys::code_keys;
+use crate::services::ledger::group_commit::{GROUP, LandedIds, Ledger};
+use crate::services::ledger::quarantine::Quarantine;
+use crate::services::ledger::transitions::Transitions;
+use crate::services::messages::Messages;
+use crate::services::messages::accept_message::AcceptMessage;
+use crate::services::messages::intake::{self, Intake};
+use crate::services::messages::watch::{WaitLimits, Watch, Watcher};
 use crate::services::randomness;
-use crate::services::take_callback::TakeCallback;
-use crate::services::take_pulse::TakePulse;
-use crate::services::transitions::Transitions;
-use crate::services::under_way::UnderWay;
-use crate::services::watch::{WaitLimits, Watch};
+use crate::services::routing::choose_route::ChooseRoute;
+use crate::services::routing::memory::NumberMemory;
+use crate::services::upkeep::loops::{LoopName, Ticks};
 use crate::store::StoreError;
 use crate::store::database::{self, Database, Plans};
-use crate::store::provider_ids::ProviderId;
 use crate::telemetry;
-use crate::telemetry::Ticks;
 use crate::web::api::Api;
 use crate::web::bodies::Bodies;
 use crate::web::server::{Limits, Needs, Server};
-use crate::workers::supervise::supervise;
-use crate::workers::{asker, deadlines, instances as instance_loop, janitor, matcher, pulse, sender, watcher};
+use crate::workers::{self, Services, matcher};
 
 /// Tasks that commit groups. One commit serves a group, so few are enough; two keep both cores of a small machine busy.
 const LEDGER_WORKERS: usize = 2;
-/// For readiness, API keys, and those who wait: none of them waits behind the requests of apps.
+/// For API keys and held GETs: neither waits behind other requests.
 const WATCH_CONNECTIONS: u32 = 3;
-/// How long requests may take to finish after that, and then sends.
+/// How long requests may take to finish after the last connection was accepted, and sends after them.
 const FINISH: Duration = Duration::from_secs(25);
 
 #[derive(Debug, thiserror::Error)]
 pub enum BuildError {
+    #[error(transparent)]
+    Connect(#[from] database::ConnectError),
+    #[error(transparent)]
+    Tables(#[from] database::SchemaError),
     #[error("cannot use the database")]
     Store(#[from] StoreError),
+    #[error(transparent)]
+    Keys(#[from] code_keys::KeysError),
     #[error("cannot migrate the database")]
     Migrate(#[from] database::MigrationError),
     #[error("cannot set up the HTTP client")]
@@ -66,7 +72,7 @@ pub enum BuildError {
     Listen(SocketAddr, #[source] std::io::Error),
 }
 
-/// Where the database is, how codes are kept, and a clock other than the database's when a test wants one.
+/// The database's address, the code keys, and a clock other than the database's for tests.
 pub struct Means {
     pub database_url: String,
     pub code_keys: CodeKeys,
@@ -74,7 +80,7 @@ pub struct Means {
     pub migrate: bool,
 }
 
-/// Who goes round the loops.
+/// Who runs the loops.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Loops {
     Run,
@@ -87,7 +93,7 @@ pub struct App {
     pub api: web::Data<Api>,
     pub transitions: Transitions,
     pub dispatch: Arc<Dispatch>,
-    pub ask: Arc<Ask>,
+    pub ask: Arc<StatusQueries>,
     pub take_pulse: Arc<TakePulse>,
     pub instances: Instances,
     pub backlog: Backlog,
@@ -96,7 +102,7 @@ pub struct App {
     pub accounts: Accounts,
     pub reload: Arc<Reload>,
     pub ticks: Ticks,
-    landed: mpsc::UnboundedReceiver<Vec<ProviderId>>,
+    landed: LandedIds,
     web_workers: usize,
     limits: Limits,
     watch_pool: Database,
@@ -104,7 +110,7 @@ pub struct App {
 }
 
 impl App {
-    /// Connects, migrates when asked to, and wires. Call it inside a tokio runtime.
+    /// Connects, migrates if requested, and wires. Call it inside a tokio runtime.
     ///
     /// # Errors
     /// See [`BuildError`].
@@ -118,11 +124,14 @@ impl App {
         server.keep_watch();
         if migrate {
             database::migrate(&work_pool).await?;
+        } else {
+            database::check_tables(&work_pool).await?;
         }
         let clock = match clock {
             Some(clock) => clock,
             None => Clock::live(&work_pool).await?,
         };
+        code_keys::agree(&work_pool, &keys, clock.now()).await?;
         let limits = limits(settings);
         let waiting = WaitLimits { all: limits.waiting, per_app: limits.waiting_per_app };
         let watch = Watch::new(waiting);
@@ -137,6 +146,7 @@ impl App {
             watch: watch.clone(),
             wake_sender: Arc::clone(&wake_sender),
             pulse: pulse.clone(),
+            accounts: accounts.clone(),
             quarantine: Quarantine::default(),
             under_way: UnderWay::default(),
             remember_for,
@@ -166,7 +176,7 @@ impl App {
             apply: apply.clone(),
         };
         let client = Client::new(&settings.sending.client)?;
-        let ask = Arc::new(Ask {
+        let ask = Arc::new(StatusQueries {
             pool: work_pool,
             clock: clock.clone(),
             client: client.clone(),
@@ -197,9 +207,8 @@ impl App {
                 wake_sender,
             },
             app_keys: AppKeys::new(watch_pool.clone(), clock.clone()),
-            pool: api_pool,
+            messages: Messages { pool: api_pool, ledger, clock: clock.clone() },
             clock: clock.clone(),
-            ledger,
             watch,
             callbacks,
             pulse,
@@ -231,7 +240,7 @@ impl App {
         })
     }
 
-    /// Starts the HTTP server, and the loops unless a test goes round them by hand.
+    /// Starts the HTTP server, and the loops unless a test runs them.
     ///
     /// # Errors
     /// When the listener cannot be used.
@@ -243,70 +252,39 @@ impl App {
         let (api, dispatch, reload) = (self.api.clone(), Arc::clone(&self.dispatch), Arc::clone(&self.reload));
         let take_pulse = Arc::clone(&self.take_pulse);
         let instances = self.instances.clone();
-        let (watch, watch_pool) = (api.watch.clone(), self.watch_pool.clone());
-        let loops = match loops {
+        let watch_pool = self.watch_pool.clone();
+        let services = self.services();
+        let mut tasks = vec![tokio::spawn(matcher::run(services.apply.clone(), self.landed))];
+        match loops {
             Loops::Run => {
-                let (w, p, k) = (watch, watch_pool.clone(), self.ticks.clone());
-                let watcher = supervise("watcher", &self.ticks, move || watcher::run(w.clone(), p.clone(), k.clone()));
-                let mut loops = self.spawn_loops();
-                loops.push(watcher);
-                loops
+                let (pool, keys, clock) = (api.messages.pool.clone(), self.keys, self.clock);
+                tasks.push(tokio::spawn(code_keys::tell_missing(pool, keys, clock)));
+                tasks.extend(workers::start(&services, &self.ticks));
             }
-            Loops::ByHand => vec![
-                tokio::spawn(matcher::run(api.callbacks.apply.clone(), self.landed)),
-                // It is left out of the ticks: by hand nobody goes round the other loops.
-                tokio::spawn(watcher::run(watch, watch_pool.clone(), Ticks::default())),
-            ],
-        };
-        Ok(Running { address, api, reload, dispatch, take_pulse, instances, loops, server, watch_pool, linger })
+            // Not in the ticks: with `ByHand` nobody runs the other loops.
+            Loops::ByHand => tasks.push(workers::start_one(LoopName::Watcher, &services, &Ticks::default())),
+        }
+        Ok(Running { address, api, reload, dispatch, take_pulse, instances, tasks, server, watch_pool, linger })
     }
 
-    fn spawn_loops(self) -> Vec<JoinHandle<()>> {
-        let Self {
-            api,
-            transitions,
-            dispatch,
-            ask,
-            take_pulse,
-            instances,
-            backlog,
-            clock,
-            accounts,
-            ticks,
-            landed,
-            ..
-        } = self;
-        let apply = api.callbacks.apply.clone();
-        let (t, c, k) = (transitions.clone(), clock.clone(), ticks.clone());
-        let mut loops =
-            vec![supervise("deadlines", &ticks, move || deadlines::replace_loop(t.clone(), c.clone(), k.clone()))];
-        let (t, c, k) = (transitions.clone(), clock.clone(), ticks.clone());
-        loops.push(supervise("lives", &ticks, move || deadlines::end_loop(t.clone(), c.clone(), k.clone())));
-        let (t, c, k) = (transitions.clone(), clock.clone(), ticks.clone());
-        loops.push(supervise("clock", &ticks, move || janitor::clock_loop(t.clone(), c.clone(), k.clone())));
-        let (t, c, k) = (transitions.clone(), clock.clone(), ticks.clone());
-        loops.push(supervise("instances", &ticks, move || {
-            instance_loop::run(instances.clone(), backlog.clone(), t.clone(), c.clone(), k.clone())
-        }));
-        let (p, c, k) = (apply.clone(), clock.clone(), ticks.clone());
-        loops.push(supervise("waiting", &ticks, move || janitor::waiting_loop(p.clone(), c.clone(), k.clone())));
-        loops.push(tokio::spawn(janitor::forget_loop(transitions.pool.clone(), clock.clone())));
-        let (t, c, a, k) = (transitions, clock, accounts, ticks.clone());
-        loops.push(supervise("recovery", &ticks, move || {
-            janitor::recover_loop(t.clone(), c.clone(), a.clone(), k.clone())
-        }));
-        let k = ticks.clone();
-        loops.push(supervise("pulse", &ticks, move || pulse::run(Arc::clone(&take_pulse), k.clone())));
-        let k = ticks.clone();
-        loops.push(supervise("sender", &ticks, move || sender::run(Arc::clone(&dispatch), k.clone())));
-        let k = ticks.clone();
-        loops.push(supervise("asker", &ticks, move || asker::run(Arc::clone(&ask), k.clone())));
-        loops.push(tokio::spawn(matcher::run(apply, landed)));
-        loops
+    /// What the loops call.
+    pub fn services(&self) -> Services {
+        Services {
+            transitions: self.transitions.clone(),
+            clock: self.clock.clone(),
+            accounts: self.accounts.clone(),
+            apply: self.api.callbacks.apply.clone(),
+            dispatch: Arc::clone(&self.dispatch),
+            ask: Arc::clone(&self.ask),
+            take_pulse: Arc::clone(&self.take_pulse),
+            instances: self.instances.clone(),
+            backlog: self.backlog.clone(),
+            watcher: Watcher { watch: self.api.watch.clone(), pool: self.watch_pool.clone() },
+        }
     }
 }
 
-/// How many connections there is room for, with this process's limit of open files.
+/// How many connections are possible with this process's limit of open files.
 fn limits(settings: &Settings) -> Limits {
     let database = &settings.database;
     let database = database.connections + database.ledger_connections + intake::CONNECTIONS + WATCH_CONNECTIONS;
@@ -322,7 +300,7 @@ fn limits(settings: &Settings) -> Limits {
     )
 }
 
-/// A service that is up.
+/// A running service.
 pub struct Running {
     pub address: SocketAddr,
     pub api: web::Data<Api>,
@@ -330,15 +308,15 @@ pub struct Running {
     dispatch: Arc<Dispatch>,
     take_pulse: Arc<TakePulse>,
     instances: Instances,
-    loops: Vec<JoinHandle<()>>,
+    tasks: Vec<JoinHandle<()>>,
     server: Server,
     watch_pool: Database,
     linger: Duration,
 }
 
 impl Running {
-    /// Stops without losing anything: not ready at once, then no new connections, then no new sends; what is under way
-    /// finishes. `linger`: whether to wait for load balancers to notice.
+    /// Stops without losing anything: first readiness fails, then no new connections are accepted, then no new sends
+    /// start; work in progress finishes. `linger`: whether to wait for load balancers to notice.
     pub async fn stop(self, linger: bool) {
         self.api.stop();
         if linger {
@@ -348,17 +326,21 @@ impl Running {
         if tokio::time::timeout(FINISH, self.dispatch.stop()).await.is_err() {
             tracing::warn!("some sends did not finish; the next start finds them");
         }
-        for one in self.loops {
+        for one in self.tasks {
             one.abort();
         }
         if let Err(error) = self.take_pulse.finish().await {
             tracing::warn!(error = %telemetry::chain(&error), "the last counts of the accounts are lost");
         }
+        let transitions = &self.dispatch.transitions;
+        if let Err(error) = code_keys::let_go(&transitions.pool, &transitions.keys, self.api.clock.now()).await {
+            tracing::warn!(error = %telemetry::chain(&error), "the other instances notice later that its code keys are gone");
+        }
         if let Err(error) = self.instances.leave().await {
             tracing::warn!(error = %telemetry::chain(&error), "the other instances notice later that this one is gone");
         }
         self.watch_pool.close().await;
-        self.api.pool.close().await;
+        self.api.messages.pool.close().await;
         self.dispatch.transitions.pool.close().await;
     }
 }

@@ -1,12 +1,12 @@
-//! The one clock: the database's time, carried on by this machine's monotonic clock.
+//! The one clock: the database's time, continued by this machine's monotonic clock.
 //!
-//! Instances with wrong system clocks therefore agree, and nothing here reads the system clock. A sample is taken as if
-//! the database had answered at the last possible moment, so this clock is never ahead of the database's: what is due
-//! by it is due there too.
+//! So instances with wrong system clocks agree; nothing here reads the system clock. A sample is interpreted as if the
+//! database had answered at the last possible moment, so this clock is never ahead of the database's: what is due by
+//! this clock is due there too.
 //!
-//! A jump of the database's clock is not followed until that clock has gone steadily for a minute. Until then this clock
-//! goes on as it did and is *held*: nothing that ends something (a deadline, a life, a lease, what is too old) acts. A jump
-//! that is taken back within the minute, such as a wrong time server makes, therefore changes nothing at all.
+//! A step of the database's clock is not followed until that clock has run steadily for a minute. Until then this clock
+//! continues as before and is *held*: nothing that ends something (a deadline, a life, a lease, old data) acts. A step
+//! that is reversed within the minute, for example one caused by a wrong time server, therefore changes nothing.
 
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -21,11 +21,11 @@ use crate::telemetry::names;
 
 /// How often the database's time is sampled.
 pub const SAMPLE_EVERY: Duration = Duration::from_secs(3);
-/// A jump by more than this between two samples is not followed at once.
+/// A step of more than this between two samples is not followed at once.
 pub const STEP: TimeDelta = TimeDelta::seconds(5);
-/// How long the database's clock must go steadily after a jump before it is followed.
+/// How long the database's clock must run steadily after a step before it is followed.
 pub const HOLD: Duration = Duration::from_secs(60);
-/// Sampling ends its round trip within this, or is not used: a slow answer tells little.
+/// A sample whose round trip takes longer is not used, because it is imprecise.
 const SLOWEST_SAMPLE: Duration = Duration::from_millis(500);
 
 /// Cheap to clone; all clones are one clock.
@@ -37,18 +37,18 @@ enum Inner {
         origin: Instant,
         /// The database's time at `origin`, in microseconds since 1970.
         at_origin_us: AtomicI64,
-        /// Set while the database's clock is away from this one.
+        /// Set while the database's clock differs from this one.
         jump: Mutex<Option<Jump>>,
         steps: AtomicU64,
     },
-    /// A stopped clock that a test moves on; microseconds since 1970.
+    /// A stopped clock that a test advances; microseconds since 1970.
     Stopped(AtomicI64),
 }
 
-/// A jump that is not followed yet.
+/// A step that is not followed yet.
 #[derive(Clone, Copy)]
 struct Jump {
-    /// What `at_origin_us` would be.
+    /// The value that `at_origin_us` would get.
     at_origin_us: i64,
     /// Microseconds after `origin` at which it was first seen.
     since_us: i64,
@@ -58,7 +58,7 @@ impl Clock {
     /// Samples the database's time for the first time.
     ///
     /// # Errors
-    /// When the database cannot be asked.
+    /// When the database is unavailable.
     pub async fn live(pool: &Database) -> Result<Self, StoreError> {
         let origin = Instant::now();
         let now = health::database_time(pool).await?;
@@ -85,7 +85,7 @@ impl Clock {
         DateTime::from_timestamp_micros(micros).unwrap_or(DateTime::UNIX_EPOCH)
     }
 
-    /// The same for an instant of the monotonic clock that lies in the past.
+    /// The same for a past instant of the monotonic clock.
     pub fn at(&self, instant: Instant) -> DateTime<Utc> {
         match &*self.0 {
             Inner::Live { .. } => self.now() - TimeDelta::from_std(instant.elapsed()).unwrap_or(TimeDelta::zero()),
@@ -93,12 +93,12 @@ impl Clock {
         }
     }
 
-    /// How long until `at`; zero when it has passed. A stopped clock never gets there by itself.
+    /// Time until `at`; zero when it has passed. A stopped clock never reaches it by itself.
     pub fn until(&self, at: DateTime<Utc>) -> Duration {
         (at - self.now()).to_std().unwrap_or(Duration::ZERO)
     }
 
-    /// Moves a stopped clock on. Does nothing to a live one.
+    /// Advances a stopped clock. Does nothing to a live one.
     pub fn advance(&self, by: TimeDelta) {
         if let Inner::Stopped(now) = &*self.0 {
             now.fetch_add(by.num_microseconds().unwrap_or(0), Ordering::AcqRel);
@@ -109,7 +109,7 @@ impl Clock {
         matches!(&*self.0, Inner::Stopped(_))
     }
 
-    /// Whether nothing may end, because the database's clock jumped.
+    /// Whether nothing may end, because the database's clock stepped.
     pub fn is_held(&self) -> bool {
         match &*self.0 {
             Inner::Live { jump, .. } => jump.lock().unwrap_or_else(PoisonError::into_inner).is_some(),
@@ -117,7 +117,7 @@ impl Clock {
         }
     }
 
-    /// Jumps of the database's clock seen so far.
+    /// Number of steps of the database's clock so far.
     pub fn steps(&self) -> u64 {
         match &*self.0 {
             Inner::Live { steps, .. } => steps.load(Ordering::Relaxed),
@@ -128,7 +128,7 @@ impl Clock {
     /// Takes another sample and follows it.
     ///
     /// # Errors
-    /// When the database cannot be asked; the clock then goes on as it did.
+    /// When the database is unavailable; the clock then continues as before.
     pub async fn sample(&self, pool: &Database) -> Result<(), StoreError> {
         let asked = Instant::now();
         let database = health::database_time(pool).await?;
@@ -154,7 +154,7 @@ impl Clock {
         if !is_far(now) {
             at_origin_us.store(sampled, Ordering::Release);
             if jump.take().is_some() {
-                tracing::warn!("the database's clock came back; nothing was ended meanwhile");
+                tracing::warn!("the database's clock stepped back; nothing was ended meanwhile");
             }
             return;
         }
@@ -200,7 +200,7 @@ mod tests {
 
     const START: i64 = 1_789_034_400;
 
-    /// A clock that was told the database's time, in seconds after its start: (real, database).
+    /// A clock that was given the database's time, in seconds after its start: (real, database).
     fn told(samples: &[(i64, i64)]) -> Clock {
         let start = DateTime::from_timestamp(START, 0).unwrap();
         let clock = live(start);
@@ -210,7 +210,7 @@ mod tests {
         clock
     }
 
-    /// How far it is from the monotonic clock now, in seconds.
+    /// Its difference from the monotonic clock now, in seconds.
     fn offset_s(clock: &Clock) -> i64 {
         let Inner::Live { at_origin_us, .. } = &*clock.0 else { panic!() };
         at_origin_us.load(Ordering::Acquire) / 1_000_000 - START

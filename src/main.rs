@@ -1,4 +1,4 @@
-//! The program: reads the command line and the settings, and hands over to a command.
+//! The program: reads the command line and the settings, and calls a command.
 
 use std::process::ExitCode;
 

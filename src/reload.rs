@@ -1,6 +1,6 @@
-//! What a running service takes over from settings that were read anew, and what needs a restart.
+//! What a running service applies from reloaded settings, and what needs a restart.
 //!
-//! All or nothing: a service never runs on half of its settings, so when something needs a restart, nothing is taken over.
+//! All or nothing: a service never runs on half of its settings, so if something needs a restart, nothing is applied.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -13,9 +13,9 @@ use crate::clock::Clock;
 use crate::config::{AccountSettings, CodeSettings, SendingSettings, ServerSettings, Settings, UnknownPolicy};
 use crate::domain::channel::Channel;
 use crate::domain::language::Languages;
-use crate::services::account::{AccountPlan, Accounts};
+use crate::services::accounts::account::{AccountPlan, Accounts};
+use crate::services::accounts::pulse::Pulse;
 use crate::services::policy::{Policy, PurposeDefaults};
-use crate::services::pulse::Pulse;
 use crate::services::swap::Swap;
 
 /// The parts of a service that follow the settings, and the settings that they follow.
@@ -29,11 +29,11 @@ pub struct Reload {
 
 struct Present {
     settings: Settings,
-    /// Of every account that there has been, what it was last made of.
+    /// For every account that has existed: the settings it was last built from.
     made_of: BTreeMap<String, Material>,
 }
 
-/// All of the settings that make an account what it is at run time.
+/// All settings that determine an account at run time.
 #[derive(Clone, PartialEq)]
 struct Material {
     account: AccountSettings,
@@ -53,7 +53,7 @@ pub struct Changed {
     pub settings: Vec<&'static str>,
 }
 
-/// Settings that changed and need a restart. Nothing was taken over.
+/// Changed settings that need a restart. Nothing was applied.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
     "changed, and taken over by a restart only: {}; until then everything stays as it was",
@@ -73,11 +73,11 @@ impl Reload {
         Self { accounts, policy, pulse, clock, present: Mutex::new(Present { settings, made_of }) }
     }
 
-    /// Takes over what is new: from now on for new messages and new calls. Messages that are under way keep their route,
-    /// and accounts that did not change keep their breaker and their limits.
+    /// Applies what is new, from now on, to new messages and new calls. Messages in progress keep their route, and
+    /// unchanged accounts keep their breaker and their limits.
     ///
     /// # Errors
-    /// [`NeedsRestart`]; then everything stays as it was.
+    /// [`NeedsRestart`]; everything then stays as it was.
     pub fn run(&self, new: Settings) -> Result<Changed, NeedsRestart> {
         let mut present = self.present.lock().unwrap_or_else(PoisonError::into_inner);
         let (needs_restart, settings) = differences(&present.settings, &new);
@@ -111,11 +111,11 @@ impl Reload {
     }
 }
 
-/// The settings that changed: those that need a restart, and those beside the accounts that can be taken over.
+/// The settings that changed: those that need a restart, and those besides accounts that can be applied.
 fn differences(old: &Settings, new: &Settings) -> (Vec<&'static str>, Vec<&'static str>) {
-    // Names each of them, so that a new one has to be put on one of the two sides.
-    let Settings { data_dir, server, database, codes, text, purposes, route, routes, pools, prices, .. } = old;
-    let Settings { accounts: _, sending, health, memory, log, degraded: _, warnings: _, .. } = old;
+    // Names each field, so that a new one has to be assigned to one of the two sides.
+    let Settings { data_dir, server, database, codes, text, numbers, purposes, route, routes, pools, prices, .. } = old;
+    let Settings { accounts: _, sending, health, memory, log, referred: _, degraded: _, warnings: _, .. } = old;
     let ServerSettings {
         listen,
         public_url,
@@ -147,6 +147,7 @@ fn differences(old: &Settings, new: &Settings) -> (Vec<&'static str>, Vec<&'stat
         ("server.public_url", *public_url != new.server.public_url),
         ("codes.max_tries", *max_tries != new.codes.max_tries),
         ("text", *text != new.text),
+        ("numbers", *numbers != new.numbers),
         ("purposes", *purposes != new.purposes),
         ("route", *route != new.route),
         ("routes", *routes != new.routes),
@@ -179,9 +180,10 @@ impl Material {
         AccountPlan {
             name: name.to_owned(),
             channel: account.channel,
-            provider_name: account.provider.name(),
+            provider_name: account.provider.kind.name,
             provider: account.provider.build(),
             templates: account.templates.clone(),
+            regional: account.regional.clone(),
             callback_url: format!("{}/webhooks/{name}", self.public_url),
             per_second: account.per_second,
             concurrency: account.concurrency,
@@ -207,11 +209,12 @@ fn policy(settings: &Settings) -> Policy {
         routing: settings.routing(),
         languages: languages(settings),
         texts: settings.text.clone(),
+        numbers: settings.numbers.clone(),
         max_tries: settings.codes.max_tries,
     }
 }
 
-/// All that a text or a template is there in, the default first.
+/// The languages of all texts and templates, the default first.
 fn languages(settings: &Settings) -> Languages {
     let default = settings.text.default_language();
     let texts = settings.text.iter().map(|text| &text.language);
@@ -226,7 +229,28 @@ fn languages(settings: &Settings) -> Languages {
 }
 
 fn channels(settings: &Settings) -> impl Iterator<Item = (&str, Channel)> {
-    settings.accounts.iter().map(|(name, account)| (name.as_str(), account.channel))
+    // Accounts that never report deliveries send no receipts, so they cannot be judged silent or slow.
+    let told = settings.accounts.iter().filter(|(_, account)| account.provider.tells_delivery());
+    told.map(|(name, account)| (name.as_str(), account.channel))
+}
+
+/// Maximum number of variables that are named.
+const MOST_NAMED: usize = 4;
+
+/// What to know about the settings' variables, in one line; `None` when there are none.
+pub fn about_environment(settings: &Settings) -> Option<String> {
+    let mut names: Vec<String> = settings.referred.iter().take(MOST_NAMED).map(|name| format!("env:{name}")).collect();
+    let more = settings.referred.len().saturating_sub(MOST_NAMED);
+    if more > 0 {
+        names.push(format!("{more} more"));
+    }
+    (!names.is_empty()).then(|| {
+        format!(
+            "values from the environment ({}) stay those of the start: a running process does not see a variable change; \
+             give what shall be rotated as file:/path, or restart",
+            names.join(", ")
+        )
+    })
 }
 
 impl Changed {
@@ -235,7 +259,7 @@ impl Changed {
     }
 }
 
-/// For a person, in lines.
+/// For display, in lines.
 impl fmt::Display for Changed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.is_nothing() {

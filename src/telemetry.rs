@@ -1,14 +1,12 @@
-//! What the program tells its operator.
+//! Log and metrics for the operator.
 
 pub mod names;
 mod capped;
 
-use std::collections::BTreeMap;
 use std::error::Error;
 use std::fs::File;
 use std::io::IsTerminal;
-use std::sync::{Arc, LazyLock, Mutex};
-use std::time::{Duration, Instant};
+use std::sync::{LazyLock, Mutex};
 
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use tracing_subscriber::EnvFilter;
@@ -16,9 +14,9 @@ use tracing_subscriber::util::SubscriberInitExt;
 
 pub use self::capped::{may_tell, tell_left_out};
 
-/// At its finest level the phone number library logs whole numbers. Whatever the settings say, that is not taken.
+/// At its finest level the phone number library logs whole numbers. This overrides the settings.
 const NO_NUMBERS: &str = "rlibphonenumber=off";
-/// It writes a line for each request that it cannot read, as often as anybody sends one.
+/// It writes a line for each unreadable request, as often as anybody sends one.
 const NO_STRANGERS: &str = "actix_http=off";
 
 fn levels(filter: &str) -> Result<EnvFilter, tracing_subscriber::filter::ParseError> {
@@ -26,11 +24,11 @@ fn levels(filter: &str) -> Result<EnvFilter, tracing_subscriber::filter::ParseEr
     Ok(filter.add_directive(NO_NUMBERS.parse()?).add_directive(NO_STRANGERS.parse()?))
 }
 
-/// Sends the log to stderr: as JSON or as text, or when `json` is `None`, as text to a terminal and as JSON elsewhere. Does
-/// nothing when a log is set up already, as in tests.
+/// Sends the log to stderr: as JSON or as text; if `json` is `None`, as text to a terminal and as JSON elsewhere. Does
+/// nothing if a log is set up already, as in tests.
 ///
 /// # Errors
-/// When `filter` is no filter.
+/// When `filter` is not a filter.
 pub fn start(json: Option<bool>, filter: &str) -> Result<(), tracing_subscriber::filter::ParseError> {
     let filter = levels(filter)?;
     let terminal = std::io::stderr().is_terminal();
@@ -43,7 +41,7 @@ pub fn start(json: Option<bool>, filter: &str) -> Result<(), tracing_subscriber:
 /// Sends the log to a file, as text, for a command that draws on the terminal.
 ///
 /// # Errors
-/// When `filter` is no filter.
+/// When `filter` is not a filter.
 pub fn start_in_file(file: File, filter: &str) -> Result<(), tracing_subscriber::filter::ParseError> {
     let filter = levels(filter)?;
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(Mutex::new(file)).with_ansi(false);
@@ -63,38 +61,15 @@ pub fn chain(error: &dyn Error) -> String {
     text
 }
 
-/// When each loop last went round. Cheap to clone.
-#[derive(Clone, Default)]
-pub struct Ticks(Arc<Mutex<BTreeMap<&'static str, Instant>>>);
-
-impl Ticks {
-    pub fn tick(&self, name: &'static str) {
-        self.tick_at(name, Instant::now());
-    }
-
-    /// The same for a time that has passed.
-    pub fn tick_at(&self, name: &'static str, at: Instant) {
-        self.lock().insert(name, at);
-    }
-
-    /// Loops that have not gone round for `longer`.
-    pub fn stalled(&self, longer: Duration) -> Vec<&'static str> {
-        self.lock().iter().filter(|(_, at)| at.elapsed() > longer).map(|(name, _)| *name).collect()
-    }
-
-    fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<&'static str, Instant>> {
-        self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
-    }
-}
-
-/// The recorder of this process. Set up by the first who asks for it.
+/// The recorder of this process. Created on first use.
 static METRICS: LazyLock<Option<PrometheusHandle>> = LazyLock::new(|| {
     let handle = PrometheusBuilder::new().install_recorder().ok()?;
     names::describe();
+    names::begin_at_zero();
     Some(handle)
 });
 
-/// Starts to count. Counts of before are lost. Harmless when repeated.
+/// Starts to count. Earlier counts are lost. Repeating is harmless.
 pub fn start_metrics() {
     LazyLock::force(&METRICS);
 }

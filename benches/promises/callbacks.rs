@@ -5,17 +5,17 @@ use std::time::Duration;
 use chrono::TimeDelta;
 use otpost::domain::ids::MessageId;
 
-use crate::ground::{Arm, Ground, settle, simulator};
+use crate::bench::{Arm, Bench, settle, simulator};
 use crate::load::{Hits, Pace, fire, median};
 use crate::report::Line;
 use crate::seed;
 
 const ROUNDS: usize = 3;
-/// Requests under way at the same time.
+/// Concurrent requests.
 const CONNECTIONS: usize = 128;
 /// Connections of the control to the database.
 const CONTROL_CONNECTIONS: u32 = 24;
-/// More than either arm is known to reach, in receipts a second.
+/// More than either arm is known to reach, in receipts per second.
 const MOST: [usize; 2] = [12_000, 4_000];
 const MOST_BATCHED: usize = 40_000;
 const BATCH: usize = 100;
@@ -29,16 +29,16 @@ fn receipts(messages: &[MessageId]) -> Vec<(MessageId, &'static str)> {
     messages.chunks(2_000).flat_map(both).collect()
 }
 
-/// One receipt a callback, beside a receiver with one transaction for each.
-pub async fn single(ground: &Ground) -> anyhow::Result<Vec<Line>> {
-    let (url, pool) = ground.database("bench_callbacks").await?;
+/// One receipt per callback, compared with a receiver with one transaction for each.
+pub(crate) async fn single(bench: &Bench) -> anyhow::Result<Vec<Line>> {
+    let (url, pool) = bench.database("bench_callbacks").await?;
     let sim = simulator()?;
     let at = seed::now(&pool).await?;
-    let seconds = ground.seconds as usize;
+    let seconds = bench.seconds as usize;
     let share = MOST.map(|most| most * seconds / 2);
     let mut messages = seed::armed(&pool, 0, ROUNDS * (share[0] + share[1]), |_| at + TimeDelta::hours(1)).await?;
-    let ours = ground.service(&url, Arm::Ours, &sim).await?;
-    let control = ground.service(&url, Arm::OneByOne(CONTROL_CONNECTIONS), &sim).await?;
+    let ours = bench.service(&url, Arm::Ours, &sim).await?;
+    let control = bench.service(&url, Arm::OneByOne(CONTROL_CONNECTIONS), &sim).await?;
     settle(&pool).await?;
     let mut hits: [Vec<Hits>; 2] = Default::default();
     for round in 1..=ROUNDS {
@@ -46,7 +46,7 @@ pub async fn single(ground: &Ground) -> anyhow::Result<Vec<Line>> {
             let some = messages.split_off(messages.len() - share[arm]);
             let requests = receipts(&some).iter().map(|r| seed::callback(&[*r], at)).collect();
             let found =
-                fire(service.address, requests, CONNECTIONS, Pace::Flat, Duration::from_secs(ground.seconds)).await?;
+                fire(service.address, requests, CONNECTIONS, Pace::Flat, Duration::from_secs(bench.seconds)).await?;
             anyhow::ensure!(found.refused == 0, "{} callbacks were not taken", found.refused);
             eprintln!(
                 "callbacks, round {round}, {}: {:.0}/s, p50 {:.1} ms, p99 {:.1} ms",
@@ -93,21 +93,21 @@ pub async fn single(ground: &Ground) -> anyhow::Result<Vec<Line>> {
     ])
 }
 
-/// Many receipts a callback.
-pub async fn batched(ground: &Ground) -> anyhow::Result<Vec<Line>> {
-    let (url, pool) = ground.database("bench_batches").await?;
+/// Many receipts per callback.
+pub(crate) async fn batched(bench: &Bench) -> anyhow::Result<Vec<Line>> {
+    let (url, pool) = bench.database("bench_batches").await?;
     let sim = simulator()?;
     let at = seed::now(&pool).await?;
-    let share = MOST_BATCHED * ground.seconds as usize / 2 / ROUNDS;
+    let share = MOST_BATCHED * bench.seconds as usize / 2 / ROUNDS;
     let mut messages = seed::armed(&pool, 0, ROUNDS * share, |_| at + TimeDelta::hours(1)).await?;
-    let ours = ground.service(&url, Arm::Ours, &sim).await?;
+    let ours = bench.service(&url, Arm::Ours, &sim).await?;
     settle(&pool).await?;
     let mut rates = Vec::new();
     let mut p99s = Vec::new();
     for round in 1..=ROUNDS {
         let some = messages.split_off(messages.len() - share);
         let requests = receipts(&some).chunks(BATCH).map(|batch| seed::callback(batch, at)).collect();
-        let at_most = Duration::from_secs(ground.seconds.div_ceil(ROUNDS as u64));
+        let at_most = Duration::from_secs(bench.seconds.div_ceil(ROUNDS as u64));
         let found = fire(ours.address, requests, 16, Pace::Flat, at_most).await?;
         anyhow::ensure!(found.refused == 0, "{} callbacks were not taken", found.refused);
         let rate = found.per_second() * BATCH as f64;

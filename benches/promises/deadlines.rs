@@ -1,22 +1,22 @@
-//! How late an SMS leaves after its deadline, with many timers armed; beside a loop that polls every second.
+//! How late an SMS is sent after its deadline, with many timers armed; compared with a loop that polls every second.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::TimeDelta;
 use otpost::app::Loops;
-use otpost::services::replace;
+use otpost::services::delivery::replace;
+use otpost::services::upkeep::loops::LoopName;
 use otpost::simulator::Simulator;
-use otpost::workers::{janitor, sender};
+use otpost::workers;
 use sqlx::PgPool;
 
-use crate::ground::{Arm, Ground, settle, simulator};
+use crate::bench::{Arm, Bench, settle, simulator};
 use crate::report::Line;
 use crate::seed;
 
 const ARMED: usize = 100_000;
 const PER_SECOND: usize = 200;
-/// The promise is about so long a time; shorter runs say less.
+/// The promise is about this duration; shorter runs are less conclusive.
 const SECONDS: usize = 30;
 
 struct Lateness {
@@ -26,10 +26,10 @@ struct Lateness {
     min: f64,
 }
 
-pub async fn run(ground: &Ground) -> anyhow::Result<Vec<Line>> {
+pub(crate) async fn run(bench: &Bench) -> anyhow::Result<Vec<Line>> {
     let sim = simulator()?;
-    let ours = arm(ground, &sim, false).await?;
-    let control = arm(ground, &sim, true).await?;
+    let ours = arm(bench, &sim, false).await?;
+    let control = arm(bench, &sim, true).await?;
     sim.stop().await;
     let Lateness { p50, p99, max, min } = ours;
     let text = |l: &Lateness| format!("p50 {:.0} ms, p99 {:.0} ms, max {:.0} ms", l.p50, l.p99, l.max);
@@ -50,18 +50,18 @@ pub async fn run(ground: &Ground) -> anyhow::Result<Vec<Line>> {
     ])
 }
 
-async fn arm(ground: &Ground, sim: &Simulator, polling: bool) -> anyhow::Result<Lateness> {
-    let (url, pool) = ground.database(if polling { "bench_deadlines_control" } else { "bench_deadlines" }).await?;
+async fn arm(bench: &Bench, sim: &Simulator, polling: bool) -> anyhow::Result<Lateness> {
+    let (url, pool) = bench.database(if polling { "bench_deadlines_control" } else { "bench_deadlines" }).await?;
     let at = seed::now(&pool).await?;
     seed::armed(&pool, 0, ARMED, |_| at + TimeDelta::hours(1)).await?;
     settle(&pool).await?;
-    let (listener, settings) = ground.settings(&sim.url())?;
-    let app = ground.build(&url, sim, Arm::Ours, &settings).await?;
+    let (listener, settings) = bench.settings(&sim.url())?;
+    let app = bench.build(&url, sim, Arm::Ours, &settings).await?;
     let mut tasks = Vec::new();
     let running = if polling {
-        let (transitions, clock, ticks) = (app.transitions.clone(), app.clock.clone(), app.ticks.clone());
-        tasks.push(tokio::spawn(janitor::clock_loop(transitions.clone(), clock.clone(), ticks.clone())));
-        tasks.push(tokio::spawn(sender::run(Arc::clone(&app.dispatch), ticks)));
+        let (transitions, clock, services) = (app.transitions.clone(), app.clock.clone(), app.services());
+        let needed = [LoopName::Clock, LoopName::Sender];
+        tasks.extend(needed.map(|name| workers::start_one(name, &services, &app.ticks)));
         tasks.push(tokio::spawn(async move {
             loop {
                 tokio::time::sleep(Duration::from_secs(1)).await;
@@ -72,7 +72,7 @@ async fn arm(ground: &Ground, sim: &Simulator, polling: bool) -> anyhow::Result<
     } else {
         app.start(listener, Loops::Run)?
     };
-    let seconds = SECONDS.min(ground.seconds as usize * 3);
+    let seconds = SECONDS.min(bench.seconds as usize * 3);
     let count = PER_SECOND * seconds;
     let first = seed::now(&pool).await? + TimeDelta::seconds(4);
     let gap = 1_000_000 / PER_SECOND as i64;

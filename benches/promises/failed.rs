@@ -1,23 +1,23 @@
-//! How soon the SMS leaves after a FAILED callback came in.
+//! How soon the SMS is sent after a FAILED callback arrived.
 
 use std::time::Duration;
 
 use chrono::TimeDelta;
 
-use crate::ground::{Arm, Ground, settle, simulator};
+use crate::bench::{Arm, Bench, settle, simulator};
 use crate::load::{Pace, fire};
 use crate::report::Line;
 use crate::seed;
 
 const PER_SECOND: usize = 50;
 
-pub async fn run(ground: &Ground) -> anyhow::Result<Vec<Line>> {
-    let (url, pool) = ground.database("bench_failed").await?;
+pub(crate) async fn run(bench: &Bench) -> anyhow::Result<Vec<Line>> {
+    let (url, pool) = bench.database("bench_failed").await?;
     let sim = simulator()?;
     let at = seed::now(&pool).await?;
-    let count = PER_SECOND * ground.seconds as usize;
+    let count = PER_SECOND * bench.seconds as usize;
     let messages = seed::armed(&pool, 0, count, |_| at + TimeDelta::hours(1)).await?;
-    let service = ground.service(&url, Arm::Ours, &sim).await?;
+    let service = bench.service(&url, Arm::Ours, &sim).await?;
     settle(&pool).await?;
     let requests = messages.iter().map(|&m| seed::callback(&[(m, "failed")], at)).collect();
     let hits =

@@ -1,4 +1,4 @@
-//! The load generator: requests made beforehand, written to connections that stay open, on one thread of its own.
+//! The load generator: requests prepared beforehand, written to connections that stay open, on a separate thread.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -9,9 +9,9 @@ use anyhow::Context;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-/// What came of the requests.
+/// The results of the requests.
 #[derive(Default)]
-pub struct Hits {
+pub(crate) struct Hits {
     /// How long each took, in seconds, sorted. In a paced run from the moment it was due, so that a stall counts.
     pub took: Vec<f64>,
     /// Answers that were not 2xx.
@@ -20,43 +20,43 @@ pub struct Hits {
 }
 
 impl Hits {
-    pub fn per_second(&self) -> f64 {
+    pub(crate) fn per_second(&self) -> f64 {
         self.took.len() as f64 / self.elapsed
     }
 
     /// In milliseconds.
-    pub fn percentile_ms(&self, share: f64) -> f64 {
+    pub(crate) fn percentile_ms(&self, share: f64) -> f64 {
         percentile(&self.took, share) * 1000.0
     }
 }
 
 /// Of sorted values.
-pub fn percentile(sorted: &[f64], share: f64) -> f64 {
+pub(crate) fn percentile(sorted: &[f64], share: f64) -> f64 {
     let last = sorted.len().saturating_sub(1);
     sorted.get(((last as f64) * share).round() as usize).copied().unwrap_or(f64::NAN)
 }
 
-pub fn median(mut values: Vec<f64>) -> f64 {
+pub(crate) fn median(mut values: Vec<f64>) -> f64 {
     values.sort_by(f64::total_cmp);
     percentile(&values, 0.5)
 }
 
 /// The bytes of one request.
-pub fn request(method: &str, path: &str, headers: &str, body: &str) -> Vec<u8> {
+pub(crate) fn request(method: &str, path: &str, headers: &str, body: &str) -> Vec<u8> {
     let length = body.len();
     format!("{method} {path} HTTP/1.1\r\nhost: localhost\r\n{headers}content-length: {length}\r\n\r\n{body}")
         .into_bytes()
 }
 
 #[derive(Clone, Copy)]
-pub enum Pace {
-    /// As fast as answers come.
+pub(crate) enum Pace {
+    /// As fast as answers arrive.
     Flat,
     PerSecond(f64),
 }
 
 /// Sends the requests over `connections` connections, until they are used up or the time is over.
-pub async fn fire(
+pub(crate) async fn fire(
     address: SocketAddr,
     requests: Vec<Vec<u8>>,
     connections: usize,

@@ -1,24 +1,24 @@
 //! The figures of the promises, as ratios in one run: `make bench`, or `cargo bench -- deadlines failed` for some.
 //!
-//! A durable PostgreSQL of its own (fsync on, data on a disk), the whole service over real HTTP, and a load generator on
-//! threads of its own in the same process. So all three share the machine's cores, and what is measured is less than
-//! the service can do alone. Callbacks are measured in turns with their control, so that a noisy machine
-//! disturbs both; the control of the deadlines comes after them.
+//! A separate durable PostgreSQL (fsync on, data on a disk), the whole service over real HTTP, and a load generator on
+//! its own threads in the same process. All three share the machine's cores, so the figures are lower than the service
+//! reaches alone. Callbacks alternate with their control, so that a noisy machine disturbs both; the control of the
+//! deadlines runs after them.
 //!
-//! `OTPOST_BENCH_SECONDS`: length of each measurement (10). `OTPOST_BENCH_DIR`: where the database goes (`/var/tmp`).
-//! A run of all of them writes `docs/benchmarks.md`.
+//! `OTPOST_BENCH_SECONDS`: length of each measurement (10). `OTPOST_BENCH_DIR`: where the database goes (`/var/tmp`). A
+//! run of all of them writes `docs/benchmarks.md`.
 
 mod callbacks;
 mod deadlines;
 mod failed;
-mod ground;
+mod bench;
 mod load;
 mod posts;
 mod report;
 mod seed;
 mod waiters;
 
-use ground::Ground;
+use bench::Bench;
 use report::Line;
 
 const ALL: [&str; 6] = ["callbacks", "batches", "deadlines", "failed", "posts", "waiters"];
@@ -30,31 +30,31 @@ fn main() -> anyhow::Result<()> {
     }
     let wanted = |name: &str| names.is_empty() || names.iter().any(|n| n == name);
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    let ground = Ground::prepare()?;
+    let bench = Bench::prepare()?;
     let mut lines: Vec<Line> = Vec::new();
     let mut keep = |found: Vec<Line>| {
         found.iter().for_each(|line| println!("{line}"));
         lines.extend(found);
     };
     if wanted("callbacks") {
-        keep(runtime.block_on(callbacks::single(&ground))?);
+        keep(runtime.block_on(callbacks::single(&bench))?);
     }
     if wanted("batches") {
-        keep(runtime.block_on(callbacks::batched(&ground))?);
+        keep(runtime.block_on(callbacks::batched(&bench))?);
     }
     if wanted("deadlines") {
-        keep(runtime.block_on(deadlines::run(&ground))?);
+        keep(runtime.block_on(deadlines::run(&bench))?);
     }
     if wanted("failed") {
-        keep(runtime.block_on(failed::run(&ground))?);
+        keep(runtime.block_on(failed::run(&bench))?);
     }
     if wanted("posts") {
-        keep(runtime.block_on(posts::run(&ground))?);
+        keep(runtime.block_on(posts::run(&bench))?);
     }
     if wanted("waiters") {
-        keep(runtime.block_on(waiters::run(&ground))?);
+        keep(runtime.block_on(waiters::run(&bench))?);
     }
-    let page = report::page(&ground, &lines);
+    let page = report::page(&bench, &lines);
     println!("\n{page}");
     if names.is_empty() {
         let path = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/benchmarks.md");

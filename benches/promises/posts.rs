@@ -1,25 +1,25 @@
-//! `POST /v1/messages`: how many, and how soon each is answered.
+//! `POST /v1/messages`: the rate, and the time of each answer.
 
 use std::time::Duration;
 
-use crate::ground::{Arm, Ground, settle, simulator};
+use crate::bench::{Arm, Bench, settle, simulator};
 use crate::load::{Pace, fire, median, request};
 use crate::report::Line;
 
 const ROUNDS: usize = 3;
 const CONNECTIONS: usize = 64;
 const PACED: usize = 300;
-/// What the account lets through while more is accepted than could be sent: a burst is taken in and sent in its time.
+/// The account's rate while more is accepted than could be sent: a burst is accepted and sent in time.
 const SENDS_PER_SECOND: f64 = 100.0;
 const MOST: usize = 6_000;
 
-pub async fn run(ground: &Ground) -> anyhow::Result<Vec<Line>> {
+pub(crate) async fn run(bench: &Bench) -> anyhow::Result<Vec<Line>> {
     let sim = simulator()?;
-    let seconds = ground.seconds as usize;
+    let seconds = bench.seconds as usize;
 
-    let (url, pool) = ground.database("bench_posts").await?;
-    let (listener, settings) = ground.settings(&sim.url())?;
-    let service = ground.service_with(&url, Arm::Ours, &sim, listener, settings).await?;
+    let (url, pool) = bench.database("bench_posts").await?;
+    let (listener, settings) = bench.settings(&sim.url())?;
+    let service = bench.service_with(&url, Arm::Ours, &sim, listener, settings).await?;
     settle(&pool).await?;
     let requests = posts(&service.key, 0, PACED * seconds, "login");
     let paced =
@@ -30,16 +30,16 @@ pub async fn run(ground: &Ground) -> anyhow::Result<Vec<Line>> {
     eprintln!("posts, {PACED}/s with everything sent and delivered: p50 {p50:.1} ms, p99 {p99:.1} ms");
     service.stop().await;
 
-    let (url, pool) = ground.database("bench_posts_burst").await?;
-    let (listener, mut settings) = ground.settings(&sim.url())?;
+    let (url, pool) = bench.database("bench_posts_burst").await?;
+    let (listener, mut settings) = bench.settings(&sim.url())?;
     for account in settings.accounts.values_mut() {
         account.per_second = SENDS_PER_SECOND;
     }
-    let service = ground.service_with(&url, Arm::Ours, &sim, listener, settings).await?;
+    let service = bench.service_with(&url, Arm::Ours, &sim, listener, settings).await?;
     settle(&pool).await?;
     let mut rates = Vec::new();
     for round in 1..=ROUNDS {
-        let at_most = Duration::from_secs(ground.seconds.div_ceil(ROUNDS as u64));
+        let at_most = Duration::from_secs(bench.seconds.div_ceil(ROUNDS as u64));
         let requests = posts(&service.key, round * 1_000_000, MOST * at_most.as_secs() as usize, "payment");
         let found = fire(service.address, requests, CONNECTIONS, Pace::Flat, at_most).await?;
         anyhow::ensure!(found.refused == 0, "{} requests were refused", found.refused);

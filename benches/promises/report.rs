@@ -3,9 +3,9 @@
 use std::fmt;
 use std::process::Command;
 
-use crate::ground::Ground;
+use crate::bench::Bench;
 
-pub struct Line {
+pub(crate) struct Line {
     promise: String,
     bar: &'static str,
     reached: String,
@@ -14,12 +14,12 @@ pub struct Line {
 }
 
 impl Line {
-    pub fn new(promise: impl Into<String>, bar: &'static str, reached: String, met: bool) -> Self {
+    pub(crate) fn new(promise: impl Into<String>, bar: &'static str, reached: String, met: bool) -> Self {
         Self { promise: promise.into(), bar, reached, met, control: None }
     }
 
-    /// What the same run measured for another way of doing it, and by how much ours is better.
-    pub fn control(mut self, what: &'static str, reached: String, ratio: f64) -> Self {
+    /// What the same run measured for the control, and how many times better ours is.
+    pub(crate) fn control(mut self, what: &'static str, reached: String, ratio: f64) -> Self {
         self.control = Some((what, reached, ratio));
         self
     }
@@ -37,7 +37,7 @@ impl fmt::Display for Line {
     }
 }
 
-pub fn page(ground: &Ground, lines: &[Line]) -> String {
+pub(crate) fn page(bench: &Bench, lines: &[Line]) -> String {
     let cores = std::thread::available_parallelism().map_or(0, usize::from);
     let cpu = field("/proc/cpuinfo", "model name").unwrap_or_else(|| "unknown".to_owned());
     let memory = field("/proc/meminfo", "MemTotal")
@@ -56,8 +56,8 @@ pub fn page(ground: &Ground, lines: &[Line]) -> String {
     format!(
         "# Benchmarks
 
-Made by `make bench` (`cargo bench`), {seconds} s a measurement, on {date} at commit {commit}{changed}. The same command makes
-this page anew; `cargo bench -- callbacks deadlines` measures some, `OTPOST_BENCH_SECONDS=3` in short.
+Made by `make bench` (`cargo bench`), {seconds} s per measurement, on {date} at commit {commit}{changed}. The same command
+rewrites this page; `cargo bench -- callbacks deadlines` measures some, `OTPOST_BENCH_SECONDS=3` makes it short.
 
 | machine | |
 | --- | --- |
@@ -70,19 +70,19 @@ this page anew; `cargo bench -- callbacks deadlines` measures some, `OTPOST_BENC
 | --- | --- | --- | --- | --- | --- |
 {rows}
 The service, PostgreSQL, the simulated providers and the load generator share the same cores: the load generator is a thread
-of the same process that writes prepared and signed requests to open connections. So these are figures of the whole
-machine, and a service with the machine to itself does more. Compare the ratios; absolute figures are this machine's.
-Callbacks, batches and the rate of POSTs are medians of three rounds, callbacks in turns with their control; the others are
-one run each, the control after ours. The control of callbacks is the same service with one receipt in a transaction, on 24
+of the same process that writes prepared and signed requests to open connections. So the figures cover the whole
+machine; a service that has the machine to itself reaches more. Compare the ratios; absolute figures depend on the machine.
+Callbacks, batches and the rate of POSTs are medians of three rounds, alternating with the control for callbacks; the others are
+one run each, the control after ours. The control of callbacks is the same service with one receipt per transaction, on 24
 connections instead of 8; that number was not tuned. The control of deadlines runs without the loops that end and recover
-messages, which makes its work less.
-While more POSTs are taken in than could be sent, each account is limited to 100 messages a second.
-What a batch costs is Postgres' work per row: a delivery takes its row out of the index of armed timers, so that the row's
-new version enters the primary key anew too. All rows here stand behind a checkpoint, so the first change of each page writes
-all of it, which is more than a receipt's row usually costs.
+messages, so it has less work.
+While more POSTs are accepted than could be sent, each account is limited to 100 messages a second.
+The cost of a batch is Postgres' work per row: a delivery removes its row from the index of armed timers, so the row's
+new version also needs a new entry in the primary key. All rows here were written before a checkpoint, so the first change of
+each page writes the whole page, which is more than a receipt's row usually costs.
 ",
-        seconds = ground.seconds,
-        version = ground.version,
+        seconds = bench.seconds,
+        version = bench.version,
     )
 }
 

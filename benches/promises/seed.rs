@@ -2,6 +2,7 @@
 
 use chrono::{DateTime, Utc};
 use hmac::{Hmac, KeyInit, Mac};
+use otpost::domain::app_id::AppId;
 use otpost::domain::channel::Channel;
 use otpost::domain::code::Code;
 use otpost::domain::ids::{Bucket, MessageId};
@@ -12,18 +13,18 @@ use otpost::simulator as sim;
 use sha2::Sha256;
 use sqlx::PgPool;
 
-use crate::ground::code_keys;
+use crate::bench::code_keys;
 
 const CHUNK: usize = 5_000;
 const APP: &str = "bench";
 
 /// The database's time.
-pub async fn now(pool: &PgPool) -> anyhow::Result<DateTime<Utc>> {
+pub(crate) async fn now(pool: &PgPool) -> anyhow::Result<DateTime<Utc>> {
     Ok(sqlx::query_scalar("select clock_timestamp()").fetch_one(pool).await?)
 }
 
 /// Stores `count` messages. `first`: numbers the recipients; `replace_at`: each one's deadline.
-pub async fn armed(
+pub(crate) async fn armed(
     pool: &PgPool,
     first: usize,
     count: usize,
@@ -43,7 +44,7 @@ pub async fn armed(
             let number = format!("+628{:09}", 100_000_000 + first + n);
             let phone = Phone::from_stored(&number, "ID", 2).expect("a number");
             let id = MessageId::new(at, Bucket::of(&phone), randomness::bytes());
-            let kept = keys.protect(APP, id, &code, randomness::bytes());
+            let kept = keys.protect(&AppId::stored(APP), id, &code, randomness::bytes());
             buckets.push(id.bucket().as_i16());
             ids.push(id.uuid());
             attempts.push(id.attempt(1).uuid());
@@ -85,7 +86,7 @@ pub async fn armed(
 }
 
 /// One callback of Meta's with these receipts, signed, as a whole HTTP request.
-pub fn callback(receipts: &[(MessageId, &str)], at: DateTime<Utc>) -> Vec<u8> {
+pub(crate) fn callback(receipts: &[(MessageId, &str)], at: DateTime<Utc>) -> Vec<u8> {
     let unix = at.timestamp();
     let statuses: Vec<String> = receipts
         .iter()
@@ -101,10 +102,10 @@ pub fn callback(receipts: &[(MessageId, &str)], at: DateTime<Utc>) -> Vec<u8> {
         .collect();
     let body = format!(
         r#"{{"object":"whatsapp_business_account","entry":[{{"id":"100200300400500","changes":[{{"value":{{"messaging_product":"whatsapp","metadata":{{"display_phone_number":"12025550199","phone_number_id":"{}"}},"statuses":[{}]}},"field":"messages"}}]}}]}}"#,
-        sim::META_PHONE_NUMBER_ID,
+        sim::faces::meta::PHONE_NUMBER_ID,
         statuses.join(",")
     );
-    let mut mac = Hmac::<Sha256>::new_from_slice(sim::META_APP_SECRET.as_bytes()).expect("any length");
+    let mut mac = Hmac::<Sha256>::new_from_slice(sim::faces::meta::APP_SECRET.as_bytes()).expect("any length");
     mac.update(body.as_bytes());
     let signature = hex::encode(mac.finalize().into_bytes());
     let headers = format!(

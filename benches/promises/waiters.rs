@@ -10,7 +10,7 @@ use otpost::process;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use crate::ground::{Arm, Ground, settle, simulator};
+use crate::bench::{Arm, Bench, settle, simulator};
 use crate::load::{Pace, fire, median, request};
 use crate::report::Line;
 
@@ -19,15 +19,15 @@ const WAITERS: usize = 10_000;
 const PACED: usize = 300;
 const CONNECTIONS: usize = 64;
 
-pub async fn run(ground: &Ground) -> anyhow::Result<Vec<Line>> {
+pub(crate) async fn run(bench: &Bench) -> anyhow::Result<Vec<Line>> {
     process::raise_descriptors();
     // Both ends of each connection are in this process.
     let room = usize::try_from(process::descriptors().saturating_sub(1_000) / 2)?;
     let waiters = WAITERS.min(room);
     let sim = simulator()?;
-    let (url, pool) = ground.database("bench_waiters").await?;
-    let (listener, settings) = ground.settings(&sim.url())?;
-    let service = ground.service_with(&url, Arm::Ours, &sim, listener, settings).await?;
+    let (url, pool) = bench.database("bench_waiters").await?;
+    let (listener, settings) = bench.settings(&sim.url())?;
+    let service = bench.service_with(&url, Arm::Ours, &sim, listener, settings).await?;
 
     // Messages that live long enough to be waited for.
     let live = posts(&service.key, 9_000_000, waiters, "payment");
@@ -37,7 +37,7 @@ pub async fn run(ground: &Ground) -> anyhow::Result<Vec<Line>> {
         sqlx::query_as("select message_id::text from messages where outcome = 'pending'").fetch_all(&pool).await?;
     settle(&pool).await?;
 
-    let seconds = ground.seconds.div_ceil(ROUNDS as u64).max(3) as usize;
+    let seconds = bench.seconds.div_ceil(ROUNDS as u64).max(3) as usize;
     let (mut alone, mut beside, mut ratios) = (Vec::new(), Vec::new(), Vec::new());
     for round in 1..=ROUNDS {
         let measure = async |first| {
@@ -48,7 +48,7 @@ pub async fn run(ground: &Ground) -> anyhow::Result<Vec<Line>> {
             anyhow::Ok(hits.percentile_ms(0.99))
         };
         let without = measure(round * 100_000).await?;
-        let crowd = Crowd::gather(service.address, &service.key, &ids).await?;
+        let crowd = Crowd::gather(&service, &ids).await?;
         let with = measure(round * 100_000 + 50_000).await?;
         let held = crowd.held.load(Ordering::Relaxed);
         crowd.leave(&service).await?;
@@ -72,7 +72,7 @@ pub async fn run(ground: &Ground) -> anyhow::Result<Vec<Line>> {
     ])
 }
 
-/// Clients that hold a GET, and ask again when it is answered. On a thread of their own.
+/// Clients that hold a GET, and ask again when it is answered. On a separate thread.
 struct Crowd {
     over: Arc<AtomicBool>,
     held: Arc<AtomicUsize>,
@@ -80,7 +80,9 @@ struct Crowd {
 }
 
 impl Crowd {
-    async fn gather(address: SocketAddr, key: &str, ids: &[(String,)]) -> anyhow::Result<Self> {
+    /// Returns when the service holds nearly all of them: what only waits to be read would be measured as their cost.
+    async fn gather(service: &crate::bench::Service, ids: &[(String,)]) -> anyhow::Result<Self> {
+        let (address, key) = (service.address, &service.key);
         let over = Arc::new(AtomicBool::new(false));
         let held = Arc::new(AtomicUsize::new(0));
         let headers = format!("authorization: Bearer {key}\r\n");
@@ -103,16 +105,16 @@ impl Crowd {
         })?;
         let enough = ids.len() - ids.len() / 100;
         for _ in 0..1_200 {
-            if held.load(Ordering::Relaxed) >= enough {
+            if service.running.api.watch.waiters() >= enough {
                 tokio::time::sleep(Duration::from_secs(2)).await;
                 return Ok(Self { over, held, thread });
             }
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
-        anyhow::bail!("only {} of {} wait", held.load(Ordering::Relaxed), ids.len())
+        anyhow::bail!("only {} of {} wait", service.running.api.watch.waiters(), ids.len())
     }
 
-    async fn leave(self, service: &crate::ground::Service) -> anyhow::Result<()> {
+    async fn leave(self, service: &crate::bench::Service) -> anyhow::Result<()> {
         self.over.store(true, Ordering::Relaxed);
         tokio::task::spawn_blocking(|| self.thread.join()).await?.ok().context("the waiters broke")?;
         while service.running.api.watch.waiters() > 0 {

@@ -1,176 +1,118 @@
-//! The API as its client sees it: for the commands that talk to a running service, and for the demo.
+//! The API as a client sees it: for the commands that talk to a running service, and for the demo.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, bail};
-use chrono::{DateTime, Utc};
 use reqwest::Method;
-use serde::Deserialize;
+use serde::Serialize;
 use serde::de::DeserializeOwned;
-use serde_json::Value;
 
-use crate::commands::papers::{Papers, demo_dir};
-use crate::commands::secret;
+use crate::api::problems::Problem;
+use crate::commands::connection_file::{ConnectionFile, demo_dir};
+use crate::commands::{hints, secret};
 
 /// Longer than the service holds any answer back.
 const TIMEOUT: Duration = Duration::from_secs(75);
 
-/// Where the service is. A demo that runs is found by itself.
+/// Which service to talk to. A running demo is found automatically.
 #[derive(clap::Args)]
-pub struct Connection {
-    /// The service's address, such as https://otp.example.com.
+pub(super) struct Connection {
+    /// The service's address, such as `https://otp.example.com`.
     #[arg(long, env = "OTPOST_URL", value_name = "URL")]
     url: Option<String>,
     /// An API key of the app (`otpost keys create` makes one): env:NAME, file:PATH, - for a line of standard input, or the
     /// key itself, which others on this machine can see.
     #[arg(long, env = "OTPOST_KEY", value_name = "KEY", hide_env_values = true)]
     key: Option<String>,
-    /// Data directory of the demo to talk to, when neither address nor key is given.
-    #[arg(long, value_name = "DIR")]
+    /// Data directory of the demo to talk to, if neither address nor key is given; default: `demo` in the default data
+    /// directory.
+    #[arg(long, env = "OTPOST_DATA_DIR", value_name = "DIR")]
     data_dir: Option<PathBuf>,
 }
 
 impl Connection {
     /// # Errors
     /// When there is neither an address with a key nor a demo.
-    pub fn open(&self) -> Result<Client> {
+    pub(super) fn open(&self) -> Result<Client> {
         let given = |text: &Option<String>| text.clone().filter(|text| !text.is_empty());
         match (given(&self.url), given(&self.key)) {
             (Some(url), Some(key)) => Client::new(&url, &secret::resolve(&key, "the key")?),
             (Some(_), None) => bail!("an address needs a key: --key or OTPOST_KEY"),
             (None, Some(_)) => bail!("a key needs an address: --url or OTPOST_URL"),
             (None, None) => {
-                let dir = self.data_dir.clone().map_or_else(demo_dir, Ok)?;
-                let papers = Papers::read(&dir)?.with_context(|| {
-                    let looked = Papers::path(&dir);
+                let given = self.given_dir();
+                let dir = given.map_or_else(demo_dir, |dir| Ok(dir.to_owned()))?;
+                let file = ConnectionFile::path(&dir).display().to_string();
+                let demo = format!("`otpost demo{}`", hints::flags(None, given));
+                let connection = ConnectionFile::read(&dir)?.with_context(|| {
                     format!(
-                        "which service? Give --url and --key (or OTPOST_URL and OTPOST_KEY), or start `otpost demo` \
-                         (there is no {})",
-                        looked.display()
+                        "which service? Give --url and --key (or OTPOST_URL and OTPOST_KEY), or start {demo} (there is no \
+                         {file})"
                     )
                 })?;
-                Client::new(&papers.api_url, &papers.api_key)
+                let client = Client::new(&connection.api_url, &connection.api_key)?;
+                let when_away = format!(
+                    ". That is the address in {file}; if the demo that wrote it is gone, start {demo} again, or give --url \
+                     and --key"
+                );
+                Ok(Client { when_away, ..client })
             }
+        }
+    }
+
+    fn given_dir(&self) -> Option<&Path> {
+        self.data_dir.as_deref().filter(|dir| !dir.as_os_str().is_empty())
+    }
+
+    /// Flags with which another command finds the same service; besides `--url` it needs the same key, which is not
+    /// repeated.
+    pub(super) fn flags(&self) -> String {
+        match self.url.as_deref().filter(|url| !url.is_empty()) {
+            Some(url) => format!(" --url {}", hints::quoted(url)),
+            None => hints::flags(None, self.given_dir()),
         }
     }
 }
 
 #[derive(Clone)]
-pub struct Client {
+pub(super) struct Client {
     http: reqwest::Client,
     url: String,
     key: String,
-}
-
-/// What a client reads of a message; new fields are no surprise.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
-pub struct Message {
-    pub id: String,
-    pub state: String,
-    pub outcome: String,
-    pub channel: String,
-    pub to: String,
-    pub reference: Option<String>,
-    pub tries_left: i16,
-    pub replace_after_s: i16,
-    pub created_at: DateTime<Utc>,
-    pub expires_at: DateTime<Utc>,
-    pub settled_at: Option<DateTime<Utc>>,
-    pub attempts: Vec<Attempt>,
-}
-
-#[derive(Clone, Debug, PartialEq, Deserialize)]
-pub struct Attempt {
-    pub attempt_no: i16,
-    pub channel: String,
-    pub reason: String,
-    pub state: String,
-    pub send_state: String,
-    pub tries: i16,
-    pub accepted_at: Option<DateTime<Utc>>,
-    pub sent_at: Option<DateTime<Utc>>,
-    pub delivered_at: Option<DateTime<Utc>>,
-    pub read_at: Option<DateTime<Utc>>,
-    pub failed_at: Option<DateTime<Utc>>,
-    pub timer: String,
-    pub replace_at: Option<DateTime<Utc>>,
-    pub error_code: Option<String>,
-    pub wasted: bool,
-}
-
-/// One thing that happened to a message.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
-pub struct Entry {
-    pub at: DateTime<Utc>,
-    pub event: String,
-    pub attempt_no: Option<i16>,
-    pub text: String,
-    pub lateness_ms: Option<f64>,
-}
-
-#[derive(Clone, Debug, Deserialize)]
-pub struct Story {
-    pub message: Message,
-    pub timeline: Vec<Entry>,
-}
-
-#[derive(Deserialize)]
-pub struct Page {
-    pub messages: Vec<Message>,
-}
-
-#[derive(Deserialize)]
-pub struct Checked {
-    pub valid: bool,
-    pub outcome: String,
-    pub reason: Option<String>,
-    pub tries_left: i16,
-}
-
-/// The API's refusals; see `web/problem.rs`.
-#[derive(Deserialize)]
-struct Problem {
-    title: Option<String>,
-    detail: Option<String>,
-    #[serde(default)]
-    errors: Vec<WrongField>,
-}
-
-#[derive(Deserialize)]
-struct WrongField {
-    field: String,
-    reason: String,
+    /// What is added to the error if nothing answers.
+    when_away: String,
 }
 
 impl Client {
     /// # Errors
-    /// When the address is none, or this machine's certificates cannot be read.
-    pub fn new(url: &str, key: &str) -> Result<Self> {
+    /// When the address is invalid, or this machine's certificates cannot be read.
+    pub(super) fn new(url: &str, key: &str) -> Result<Self> {
         let parsed = reqwest::Url::parse(url).with_context(|| format!("{url:?} is no address"))?;
         if !matches!(parsed.scheme(), "http" | "https") {
             bail!("{url:?} is no address: it begins neither with http:// nor with https://");
         }
-        // An error says that another part of the process was first.
+        // An error says that another part of the process installed it first.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let http = reqwest::Client::builder()
             .timeout(TIMEOUT)
             .user_agent(concat!("otpost/", env!("CARGO_PKG_VERSION")))
             .build()
             .context("cannot set up the HTTP client")?;
-        Ok(Self { http, url: url.trim_end_matches('/').to_owned(), key: key.to_owned() })
+        Ok(Self { http, url: url.trim_end_matches('/').to_owned(), key: key.to_owned(), when_away: String::new() })
     }
 
     /// # Errors
-    /// The service's own words when it refuses.
-    pub async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T> {
+    /// The service's reason when it refuses.
+    pub(super) async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T> {
         self.call(Method::GET, path, None).await
     }
 
     /// # Errors
-    /// The service's own words when it refuses.
-    pub async fn post<T: DeserializeOwned>(&self, path: &str, body: &Value) -> Result<T> {
-        self.call(Method::POST, path, Some(body.to_string())).await
+    /// The service's reason when it refuses.
+    pub(super) async fn post<T: DeserializeOwned>(&self, path: &str, body: &impl Serialize) -> Result<T> {
+        let body = serde_json::to_string(body).context("the request has no JSON form")?;
+        self.call(Method::POST, path, Some(body)).await
     }
 
     async fn call<T: DeserializeOwned>(&self, method: Method, path: &str, body: Option<String>) -> Result<T> {
@@ -195,7 +137,7 @@ impl Client {
         while let Some(deeper) = cause.source() {
             cause = deeper;
         }
-        anyhow!("nothing answers at {}: {cause}", self.url)
+        anyhow!("nothing answers at {}: {cause}{}", self.url, self.when_away)
     }
 }
 
@@ -204,19 +146,16 @@ fn refused(status: u16, text: &str) -> anyhow::Error {
         return anyhow!("the service answers {status} in words that are not otpost's; is this its address?");
     };
     let fields: Vec<String> = problem.errors.iter().map(|e| format!("{} {}", e.field, e.reason)).collect();
-    let words = match (fields.is_empty(), problem.detail.or(problem.title)) {
-        (false, _) => fields.join("; "),
-        (true, Some(detail)) => detail,
-        (true, None) => "no reason is given".to_owned(),
-    };
+    let words = [fields.join("; "), problem.detail, problem.title].into_iter().find(|words| !words.is_empty());
+    let words = words.unwrap_or_else(|| "no reason is given".to_owned());
     anyhow!("{words} ({status})")
 }
 
 /// For commands that wait for answers and do nothing else.
 ///
 /// # Errors
-/// What `future` fails with.
-pub fn block_on<T>(future: impl Future<Output = Result<T>>) -> Result<T> {
+/// The error of `future`.
+pub(super) fn block_on<T>(future: impl Future<Output = Result<T>>) -> Result<T> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     runtime.context("cannot start the runtime")?.block_on(future)
 }

@@ -6,28 +6,33 @@ use std::process::ExitCode;
 use anyhow::{Result, bail};
 
 use crate::clock::Clock;
-use crate::commands::ground;
+use crate::commands::exit::Exit;
+use crate::commands::{bootstrap, terminal};
 use crate::domain::phone::Phone;
-use crate::services::memory::NumberMemory;
-use crate::store::database;
+use crate::services::keys::code_keys;
+use crate::services::routing::memory::NumberMemory;
 
 #[derive(clap::Args)]
-pub struct Args {
-    /// The number in E.164 form: +628123450003.
+pub(super) struct Args {
+    /// The number with + and calling code, in any notation: +628123450003.
     number: String,
 }
 
-pub fn run(config: Option<&Path>, args: &Args) -> Result<ExitCode> {
-    let phone = match Phone::parse(&args.number) {
-        Ok(phone) => phone,
+pub(super) fn run(config: Option<&Path>, args: &Args) -> Result<ExitCode> {
+    // All types of numbers, because the settings may have allowed them.
+    let phone = match Phone::read(&args.number) {
+        Ok(number) => number.phone,
         Err(error) => bail!("the number {error}"),
     };
-    let settings = ground::settings(config)?;
-    let database = ground::Database::join(&settings)?;
-    let keys = ground::code_keys(&settings)?;
-    ground::runtime()?.block_on(async {
-        let pool = database::connect(&database.url, "otpost forget", 1, database::Plans::Search).await?;
-        database::migrate(&pool).await?;
+    let settings = bootstrap::settings(config)?;
+    let database = bootstrap::Database::join(config, &settings)?;
+    let keys = bootstrap::code_keys(&settings)?;
+    bootstrap::runtime()?.block_on(async {
+        let pool = database.connect("otpost forget").await?;
+        // With another secret nothing would be found, even if it is there.
+        let compared = code_keys::compare(&pool, &keys).await;
+        compared.map_err(|error| bootstrap::about_own_key(error.into(), &settings))?;
+        let ids = keys.ids();
         let clock = Clock::live(&pool).await?;
         let memory = NumberMemory {
             pool,
@@ -37,10 +42,15 @@ pub fn run(config: Option<&Path>, args: &Args) -> Result<ExitCode> {
             shared: settings.memory.shared,
         };
         if memory.forget(&phone).await? {
-            println!("{phone}: forgotten which channel works for it");
-        } else {
-            println!("{phone}: nothing was remembered");
+            terminal::print(&format!("{phone}: forgotten which channel works for it"));
+            return Ok(ExitCode::SUCCESS);
         }
-        Ok(ExitCode::SUCCESS)
+        let ids = ids.iter().map(i16::to_string).collect::<Vec<_>>().join(", ");
+        terminal::print(&format!(
+            "{phone}: nothing was remembered. Looked in table number_memory of database {}, for every app and for all \
+             together, under code key {ids}",
+            bootstrap::database_place(&settings)
+        ));
+        Ok(Exit::Nowhere.into())
     })
 }

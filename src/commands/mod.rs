@@ -1,8 +1,15 @@
-//! The command line: one file per command, and what they share (`ground`, `client`, `papers`, `running`, `paint`).
+//! The command line: one file per command, and what they share (`bootstrap`, `exit`, `client`, `connection_file`, `running`, `paint`,
+//! `terminal`, `hints`). What they say goes through `terminal`: `println!` panics when its reader has gone.
 
-mod ground;
+#![warn(clippy::print_stdout, clippy::print_stderr)]
+
+mod exit;
+mod bootstrap;
+mod connect;
 mod paint;
-mod papers;
+mod terminal;
+mod hints;
+mod connection_file;
 mod client;
 mod secret;
 mod demo;
@@ -19,6 +26,7 @@ mod replay;
 mod forget;
 mod config;
 mod texts;
+mod openapi;
 mod simulate;
 
 use std::path::PathBuf;
@@ -35,10 +43,10 @@ use crate::telemetry;
     version,
     about,
     max_term_width = 100,
-    after_help = "Begin with `otpost demo`: it needs no settings and no accounts."
+    after_help = exit::HELP
 )]
 struct Cli {
-    /// The same as after the command, which is where the help shows it.
+    /// The same list as after each command; the program's help shows it here.
     #[arg(id = "config_before", long = "config", value_name = "FILE", hide = true)]
     config: Option<PathBuf>,
     #[command(subcommand)]
@@ -47,14 +55,17 @@ struct Cli {
 
 #[derive(clap::Args)]
 struct SettingsFile {
-    /// Settings file; `otpost.toml` in the working directory when there is one.
+    /// Settings file; default: `otpost.toml` in the working directory, if it exists.
     #[arg(long, global = true, value_name = "FILE")]
     config: Option<PathBuf>,
+    /// Data directory; overrides `data_dir` of the settings and OTPOST_DATA_DIR.
+    #[arg(long, global = true, value_name = "DIR")]
+    data_dir: Option<PathBuf>,
 }
 
 #[derive(Subcommand)]
 enum Command {
-    /// Everything on this machine, played through: service, database, simulated providers, twelve phones.
+    /// Runs everything on this machine: service, database, simulated providers, and messages to twelve phones.
     Demo(demo::Args),
     /// Runs the service until SIGTERM or Ctrl-C.
     Serve {
@@ -63,7 +74,7 @@ enum Command {
         #[command(flatten)]
         args: serve::Args,
     },
-    /// Makes the running service on this machine read its settings anew, without losing a message; says what changed.
+    /// Makes the running service on this machine reload its settings without losing a message; prints what changed.
     Reload {
         #[command(flatten)]
         file: SettingsFile,
@@ -78,24 +89,25 @@ enum Command {
         #[command(flatten)]
         file: SettingsFile,
         #[command(subcommand)]
-        command: keys::Command,
+        command: keys::KeysCommand,
     },
     /// Sends a code to a number through a running service; prints the message's id.
     Send(send::Args),
-    /// Checks the code that a person typed; exit code 0 when it is right.
+    /// Checks the code that a person entered; exit status 0 when it is right.
     Check(check::Args),
-    /// Tells the story of a message, step by step, with the time of each.
+    /// Shows the history of a message, step by step, with times.
     Show(show::Args),
-    /// Follows the messages as they change, a line each, until Ctrl-C.
+    /// Follows the messages as they change, one line each, until Ctrl-C.
     Tail(tail::Args),
-    /// Takes callbacks again that could not be read (dead letters).
+    /// Processes unreadable callbacks (dead letters) again.
     Replay {
         #[command(flatten)]
         file: SettingsFile,
         #[command(flatten)]
         args: replay::Args,
     },
-    /// Forgets which channel works for a number, as when its owner asks for erasure. Messages are not touched.
+    /// Forgets which channel works for a number, for example when its owner asks for erasure. Messages are not changed.
+    /// Exit status 6 when nothing was stored.
     Forget {
         #[command(flatten)]
         file: SettingsFile,
@@ -107,23 +119,31 @@ enum Command {
         #[command(flatten)]
         file: SettingsFile,
         #[command(subcommand)]
-        command: config::Command,
+        command: config::ConfigCommand,
     },
-    /// Shows the texts of all languages with their length and price in parts, and which WhatsApp templates are missing.
+    /// Shows the texts of all languages with their length and number of SMS parts, and which WhatsApp templates are
+    /// missing.
     Texts {
         #[command(flatten)]
         file: SettingsFile,
         #[command(flatten)]
         args: texts::Args,
     },
-    /// Runs the simulated providers alone, for trying settings out.
+    /// Prints the OpenAPI document of the HTTP API, as GET /openapi.json returns it.
+    Openapi,
+    /// Runs only the simulated providers, to test settings.
     Simulate(simulate::Args),
 }
 
-/// Runs what the command line asks for.
+/// Runs the command that the command line names.
 pub fn run() -> ExitCode {
     let Cli { config: before, command } = Cli::parse();
-    let settings = |file: SettingsFile| file.config.or(before);
+    let settings = |file: SettingsFile| {
+        if let Some(dir) = &file.data_dir {
+            crate::config::set_data_dir(dir);
+        }
+        file.config.or(before)
+    };
     let result = match command {
         Command::Demo(args) => demo::run(&args),
         Command::Serve { file, args } => serve::run(settings(file).as_deref(), &args),
@@ -138,13 +158,19 @@ pub fn run() -> ExitCode {
         Command::Forget { file, args } => forget::run(settings(file).as_deref(), &args),
         Command::Config { file, command } => config::run(settings(file).as_deref(), &command),
         Command::Texts { file, args } => texts::run(settings(file).as_deref(), &args),
+        Command::Openapi => openapi::run(),
         Command::Simulate(args) => simulate::run(&args),
     };
     match result {
+        // A script must not take truncated output for the whole.
+        Ok(_) if let Some(error) = terminal::lost() => {
+            terminal::say(&format!("otpost: cannot write to standard output: {error}"));
+            exit::Exit::Failed.into()
+        }
         Ok(code) => code,
         Err(error) => {
-            eprintln!("otpost: {}", telemetry::chain(error.as_ref()));
-            ExitCode::FAILURE
+            terminal::say(&format!("otpost: {}", telemetry::chain(error.as_ref())));
+            exit::Exit::of(&error).into()
         }
     }
 }

@@ -1,39 +1,39 @@
-//! Colours, for people at a terminal.
+//! Colours for output on a terminal.
 
 use std::io::IsTerminal;
 
 /// Whether standard output may be coloured. NO_COLOR: <https://no-color.org>.
 #[derive(Clone, Copy)]
-pub struct Paint(pub bool);
+pub(super) struct Paint(pub bool);
 
 impl Paint {
-    pub fn of_stdout() -> Self {
+    pub(super) fn of_stdout() -> Self {
         let unwanted = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
         let dumb = std::env::var_os("TERM").is_none_or(|term| term == "dumb");
         Self(std::io::stdout().is_terminal() && !unwanted && !dumb)
     }
 
-    pub fn bold(self, text: &str) -> String {
+    pub(super) fn bold(self, text: &str) -> String {
         self.code("1", text)
     }
 
-    pub fn dim(self, text: &str) -> String {
+    pub(super) fn dim(self, text: &str) -> String {
         self.code("2", text)
     }
 
-    pub fn red(self, text: &str) -> String {
+    pub(super) fn red(self, text: &str) -> String {
         self.code("31", text)
     }
 
-    pub fn green(self, text: &str) -> String {
+    pub(super) fn green(self, text: &str) -> String {
         self.code("32", text)
     }
 
-    pub fn yellow(self, text: &str) -> String {
+    pub(super) fn yellow(self, text: &str) -> String {
         self.code("33", text)
     }
 
-    pub fn cyan(self, text: &str) -> String {
+    pub(super) fn cyan(self, text: &str) -> String {
         self.code("36", text)
     }
 
@@ -42,8 +42,8 @@ impl Paint {
     }
 }
 
-/// `12 ms`, `0.8 s`, `15.0 s`, `4 min`: as much as a person wants to know.
-pub fn length(ms: f64) -> String {
+/// `12 ms`, `0.8 s`, `15.0 s`, `4 min`: rounded for display.
+pub(super) fn length(ms: f64) -> String {
     match ms {
         ms if ms < 0.95 => format!("{ms:.1} ms"),
         ms if ms < 999.5 => format!("{ms:.0} ms"),

@@ -1,6 +1,6 @@
-//! `otpost reload`: a running service reads its settings anew.
+//! `otpost reload`: a running service reloads its settings.
 //!
-//! The service reads them itself, in its own environment, and says what came of it: this command only knocks.
+//! The service reads them itself, in its own environment, and reports the result; this command only sends the signal.
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -11,13 +11,14 @@ use anyhow::{Context, Result, bail};
 use rustix::process::{Signal, kill_process};
 
 use crate::commands::running::{self, Service};
+use crate::commands::terminal;
 use crate::config::{Settings, environment};
 
 /// A service answers in milliseconds, unless its machine is busy.
 const PATIENCE: Duration = Duration::from_secs(10);
 const LOOK_EVERY: Duration = Duration::from_millis(20);
 
-pub fn run(config: Option<&Path>) -> Result<ExitCode> {
+pub(super) fn run(config: Option<&Path>) -> Result<ExitCode> {
     let data_dir = Settings::data_dir(config, &environment()).map_err(|errors| anyhow::anyhow!("{errors}"))?;
     let services = running::services(&data_dir);
     if services.is_empty() {
@@ -32,12 +33,12 @@ pub fn run(config: Option<&Path>) -> Result<ExitCode> {
         let pid = service.pid.as_raw_nonzero();
         let answer = ask(service).with_context(|| format!("process {pid}"))?;
         if services.len() > 1 {
-            println!("process {pid}:");
+            terminal::print(&format!("process {pid}:"));
         }
         if answer.taken_over {
-            println!("{}", answer.text);
+            terminal::print(&answer.text);
         } else {
-            eprintln!("{}", answer.text);
+            terminal::say(&answer.text);
             all_taken_over = false;
         }
     }

@@ -1,5 +1,5 @@
-//! How `otpost reload` finds the services of a data directory, and hears from them: `serving/PID`, a file that each holds
-//! locked while it runs, and `serving/PID.answer`, what it says to the last signal.
+//! How `otpost reload` finds the services of a data directory and gets their answers: each service holds a lock on
+//! `serving/PID` while it runs, and writes its answer to the last signal into `serving/PID.answer`.
 
 use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{self, Write};
@@ -12,26 +12,26 @@ use serde::{Deserialize, Serialize};
 /// In the data directory.
 const FOLDER: &str = "serving";
 
-/// What a service made of the signal to read its settings anew.
+/// Result of a reload signal, from the service.
 #[derive(Serialize, Deserialize)]
-pub struct Answer {
-    /// The new settings are in use, or say the same as before.
+pub(super) struct Answer {
+    /// The new settings are in use, or equal the old ones.
     pub taken_over: bool,
-    /// For a person, in lines.
+    /// For display, in lines.
     pub text: String,
 }
 
 /// This process's own file; removed when dropped.
-pub struct Announcement {
+pub(super) struct Announcement {
     path: PathBuf,
-    /// Its lock says that this process lives: the kernel gives it back however the process ends.
+    /// Its lock shows that this process lives: the kernel releases it however the process ends.
     _file: File,
 }
 
 impl Announcement {
     /// # Errors
-    /// When the data directory takes no file.
-    pub fn make(data_dir: &Path) -> io::Result<Self> {
+    /// When the data directory is not writable.
+    pub(super) fn make(data_dir: &Path) -> io::Result<Self> {
         let folder = data_dir.join(FOLDER);
         DirBuilder::new().recursive(true).mode(0o700).create(&folder)?;
         let path = folder.join(std::process::id().to_string());
@@ -41,8 +41,8 @@ impl Announcement {
     }
 
     /// # Errors
-    /// When the data directory takes no file.
-    pub fn answer(&self, answer: &Answer) -> io::Result<()> {
+    /// When the data directory is not writable.
+    pub(super) fn answer(&self, answer: &Answer) -> io::Result<()> {
         let new = self.path.with_extension("new");
         let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&new)?;
         file.write_all(&serde_json::to_vec(answer)?)?;
@@ -58,14 +58,14 @@ impl Drop for Announcement {
     }
 }
 
-/// A service that runs.
-pub struct Service {
+/// A running service.
+pub(super) struct Service {
     pub pid: Pid,
     answer: PathBuf,
 }
 
-/// The services of this data directory that run; what killed ones left is passed over.
-pub fn services(data_dir: &Path) -> Vec<Service> {
+/// The running services of this data directory; files that killed ones left are skipped.
+pub(super) fn services(data_dir: &Path) -> Vec<Service> {
     let entries = fs::read_dir(data_dir.join(FOLDER)).into_iter().flatten().flatten();
     let running = entries.filter_map(|entry| {
         let pid = Pid::from_raw(entry.file_name().to_str()?.parse().ok()?)?;
@@ -77,13 +77,13 @@ pub fn services(data_dir: &Path) -> Vec<Service> {
 }
 
 impl Service {
-    /// Forgets what it said before.
-    pub fn forget_answer(&self) {
+    /// Removes the previous answer.
+    pub(super) fn forget_answer(&self) {
         fs::remove_file(&self.answer).ok();
     }
 
-    /// `None` as long as it has not answered.
-    pub fn answer(&self) -> Option<Answer> {
+    /// `None` until it has answered.
+    pub(super) fn answer(&self) -> Option<Answer> {
         serde_json::from_slice(&fs::read(&self.answer).ok()?).ok()
     }
 }

@@ -1,19 +1,19 @@
-//! Secrets of commands. An argument is seen by everybody on the machine and stays in the shell's history, so each of them can
-//! come another way.
+//! Secrets of commands. Arguments are visible to every user of the machine and stay in the shell's history, so each
+//! secret can be passed in another way.
 
 use std::io::BufRead;
 
 use anyhow::{Context, Result, bail};
 use zeroize::Zeroizing;
 
-/// Longest that is read, in bytes.
+/// Maximum number of bytes read.
 const LONGEST: u64 = 64 * 1024;
 
 /// `-`: a line of standard input; `env:NAME`; `file:PATH`, its first line; anything else is the secret itself.
 ///
 /// # Errors
-/// When there is nothing there. The secret is not repeated.
-pub fn resolve(given: &str, what: &str) -> Result<Zeroizing<String>> {
+/// When the source is empty or missing. The secret is not repeated.
+pub(super) fn resolve(given: &str, what: &str) -> Result<Zeroizing<String>> {
     let text = if given == "-" {
         line(std::io::stdin().lock()).with_context(|| format!("cannot read {what} from standard input"))?
     } else if let Some(name) = given.strip_prefix("env:") {

@@ -2,87 +2,105 @@
 
 use std::process::ExitCode;
 
-use anyhow::Result;
-use serde_json::{Map, Value};
+use anyhow::{Context, Result};
+use serde::Deserialize;
+use serde_json::Value;
 
-use crate::commands::client::{Client, Connection, Message, block_on};
+use crate::api::messages::Message;
+use crate::api::operations::Operation;
+use crate::api::requests::MessageRequest;
+use crate::commands::client::{Client, Connection, block_on};
 use crate::commands::secret;
 use crate::commands::show::channel_name;
+use crate::commands::terminal;
+use crate::domain::attempt::{Reason, State};
+use crate::domain::message::Outcome;
 
 #[derive(clap::Args)]
-pub struct Args {
+pub(super) struct Args {
     /// The recipient in E.164 form, such as +628123450003.
     #[arg(value_name = "NUMBER", allow_hyphen_values = true)]
     to: String,
-    /// What the code is for: login, signup, payment, reset, other, or one of the settings.
+    /// The purpose of the code: login, signup, payment, reset, other, or one from the settings.
     #[arg(long)]
     purpose: Option<String>,
-    /// The way it goes; auto is the configured route.
+    /// The channel that comes first; auto is the configured route.
     #[arg(long, value_parser = ["auto", "whatsapp", "sms"])]
     channel: Option<String>,
-    /// The code, 4 to 10 digits: - for a line of standard input, env:NAME, file:PATH, or itself. The service draws one when it
-    /// is left out.
+    /// The code, 4 to 10 digits: - for a line of standard input, env:NAME, file:PATH, or the code itself. By default
+    /// the service generates one.
     #[arg(long)]
     code: Option<String>,
-    /// A word of yours to find the message by.
+    /// A reference of yours to find the message by.
     #[arg(long)]
     reference: Option<String>,
-    /// Wait until it is delivered or has failed, and say what happens meanwhile. Exit code 1 unless it is delivered.
+    /// Wait until it is delivered or has failed, and print the changes meanwhile. Exit status 1 unless it is delivered.
     #[arg(long)]
     wait: bool,
+    /// JSON instead of the id, in the API's format of a message (id, state, outcome, channel, attempts, ...); with
+    /// --wait one line per change.
+    #[arg(long)]
+    json: bool,
     #[command(flatten)]
     connection: Connection,
 }
 
-pub fn run(args: &Args) -> Result<ExitCode> {
+pub(super) fn run(args: &Args) -> Result<ExitCode> {
     let client = args.connection.open()?;
-    let mut body = Map::new();
-    body.insert("to".to_owned(), args.to.clone().into());
-    let wishes = [("purpose", &args.purpose), ("channel", &args.channel), ("reference", &args.reference)];
-    if let Some(code) = &args.code {
-        body.insert("code".to_owned(), secret::resolve(code, "the code")?.as_str().into());
-    }
-    for (name, value) in wishes {
-        if let Some(value) = value {
-            body.insert(name.to_owned(), value.clone().into());
-        }
-    }
+    let asked = MessageRequest {
+        to: args.to.clone(),
+        purpose: args.purpose.clone(),
+        code: args.code.as_deref().map(|code| secret::resolve(code, "the code")).transpose()?,
+        channel: args.channel.clone(),
+        reference: args.reference.clone(),
+        ..MessageRequest::default()
+    };
     block_on(async {
-        let message: Message = client.post("/v1/messages", &Value::Object(body)).await?;
-        // The id alone on stdout: ID=$(otpost send ...)
-        println!("{}", message.id);
-        eprintln!(
-            "accepted for {}, by {} first; `otpost show {}` tells its story",
-            message.to,
-            channel_name(&message.channel),
-            message.id
-        );
-        if args.wait { wait(&client, message).await } else { Ok(ExitCode::SUCCESS) }
+        let answer: Value = client.post(Operation::SendMessage.path(), &asked).await?;
+        let message = read(&answer)?;
+        if args.json {
+            terminal::print_json(&answer);
+        } else {
+            // Only the id on stdout: ID=$(otpost send ...)
+            terminal::print(&message.id);
+        }
+        let channel = channel_name(message.channel);
+        terminal::say(&format!("accepted for {}, by {channel} first; its history, with the same key:", message.to));
+        terminal::say_as_it_is(&format!("  otpost show {}{}", message.id, args.connection.flags()));
+        if args.wait { wait(&client, message, args.json).await } else { Ok(ExitCode::SUCCESS) }
     })
 }
 
-async fn wait(client: &Client, mut message: Message) -> Result<ExitCode> {
-    let path = format!("/v1/messages/{}?wait_for=delivered&timeout_s=1", message.id);
+fn read(answer: &Value) -> Result<Message> {
+    Message::deserialize(answer).context("this is no message of otpost's")
+}
+
+async fn wait(client: &Client, mut message: Message, json: bool) -> Result<ExitCode> {
+    let path = format!("{}?wait_for=delivered&timeout_s=1", Operation::GetMessage.of_message(&message.id));
     loop {
-        let now: Message = client.get(&path).await?;
+        let answer: Value = client.get(&path).await?;
+        let now = read(&answer)?;
+        if json && now != message {
+            terminal::print_json(&answer);
+        }
         if now.attempts.len() > message.attempts.len() {
-            let why = match now.attempts.last().map(|a| a.reason.as_str()) {
-                Some("silent") => "no delivery in time",
-                Some("failed") => "that failed",
+            let why = match now.attempts.last().map(|a| a.reason) {
+                Some(Reason::Silent) => "no delivery in time",
+                Some(Reason::Failed) => "that failed",
                 _ => "as asked",
             };
-            eprintln!("{why}: now by {}", channel_name(&now.channel));
+            terminal::say(&format!("{why}: now by {}", channel_name(now.channel)));
         }
         if now.state != message.state {
-            eprintln!("{} by {}", now.state, channel_name(&now.channel));
+            terminal::say(&format!("{} by {}", now.state, channel_name(now.channel)));
         }
         message = now;
-        match (message.state.as_str(), message.outcome.as_str()) {
-            ("delivered", _) => return Ok(ExitCode::SUCCESS),
-            ("failed", _) => return Ok(ExitCode::FAILURE),
-            (_, "pending") => {}
+        match (message.state, message.outcome) {
+            (State::Delivered, _) => return Ok(ExitCode::SUCCESS),
+            (State::Failed, _) => return Ok(ExitCode::FAILURE),
+            (_, Outcome::Pending) => {}
             (_, outcome) => {
-                eprintln!("{outcome}");
+                terminal::say(outcome.as_str());
                 return Ok(ExitCode::FAILURE);
             }
         }

@@ -8,31 +8,36 @@ use std::process::ExitCode;
 use anyhow::{Context, Result};
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::app::{App, Loops};
-use crate::commands::ground;
+use crate::app::{App, Loops, Running};
+use crate::commands::bootstrap;
 use crate::commands::running::{Announcement, Answer};
 use crate::config::{Settings, environment};
 use crate::process;
-use crate::reload::Reload;
+use crate::reload;
+use crate::services::keys::code_keys::{self, KeysError};
+use crate::telemetry;
 
 #[derive(clap::Args)]
-pub struct Args {
-    /// Do not migrate the database first; refuse to start when it is not up to date.
+pub(super) struct Args {
+    /// Do not migrate the database first; refuse to start (exit status 3) when it is not up to date.
     #[arg(long)]
     no_migrate: bool,
 }
 
-pub fn run(config: Option<&Path>, args: &Args) -> Result<ExitCode> {
+pub(super) fn run(config: Option<&Path>, args: &Args) -> Result<ExitCode> {
     process::forbid_core_dumps();
-    let settings = ground::settings(config)?;
+    let settings = bootstrap::settings(config)?;
+    bootstrap::warn(&settings);
     process::raise_descriptors();
-    let database = ground::Database::open(&settings)?;
-    let means = ground::means(&settings, &database, !args.no_migrate)?;
-    let runtime = ground::runtime()?;
+    tracing::info!("{}", bootstrap::place(config, &settings));
+    let database = bootstrap::Database::open(&settings)?;
+    let means = bootstrap::means(&settings, &database, !args.no_migrate)?;
+    let runtime = bootstrap::runtime()?;
     runtime.block_on(async {
         let listen = settings.server.listen;
         let listener = TcpListener::bind(listen).with_context(|| format!("cannot listen on {listen}"))?;
-        let app = App::build(&settings, means).await?;
+        let built = App::build(&settings, means).await;
+        let app = built.map_err(|error| bootstrap::about_own_key(error.into(), &settings))?;
         let mut hangups = signal(SignalKind::hangup())?;
         let running = app.start(listener, Loops::Run)?;
         tracing::info!(listen = %running.address, private_database = database.is_private(), "otpost serves");
@@ -42,14 +47,14 @@ pub fn run(config: Option<&Path>, args: &Args) -> Result<ExitCode> {
             tokio::select! {
                 lingers = &mut stop => break lingers?,
                 _ = hangups.recv() => {
-                    let answer = reload(config.map(Path::to_path_buf), &running.reload).await;
+                    let answer = read_anew(config.map(Path::to_path_buf), &running).await;
                     if let Some(Err(error)) = announcement.as_ref().map(|a| a.answer(&answer)) {
                         tracing::warn!(%error, "cannot answer `otpost reload`");
                     }
                 }
             }
         };
-        tracing::info!("stopping: what is under way finishes first");
+        tracing::info!("stopping: work in progress finishes first");
         drop(announcement);
         running.stop(lingers).await;
         anyhow::Ok(())
@@ -58,15 +63,15 @@ pub fn run(config: Option<&Path>, args: &Args) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// A service that keeps nothing in its data directory need not be able to write there.
+/// A service that stores nothing in its data directory may lack the permission to write there.
 fn announce(data_dir: &Path) -> Option<Announcement> {
     let made = Announcement::make(data_dir);
     made.inspect_err(|error| tracing::info!(%error, "`otpost reload` will not find this process; SIGHUP does the same"))
         .ok()
 }
 
-/// Reads the settings anew, in this process's environment. Those that are wrong change nothing.
-async fn reload(config: Option<PathBuf>, reload: &Reload) -> Answer {
+/// Reloads the settings in this process's environment. Invalid ones change nothing.
+async fn read_anew(config: Option<PathBuf>, running: &Running) -> Answer {
     let read = tokio::task::spawn_blocking(move || Settings::load(config.as_deref(), &environment())).await;
     let refused = |text: String| Answer { taken_over: false, text };
     let settings = match read {
@@ -75,18 +80,33 @@ async fn reload(config: Option<PathBuf>, reload: &Reload) -> Answer {
             for problem in errors.problems() {
                 tracing::error!(%problem, "the new settings are wrong; the old ones stay");
             }
-            return refused(format!("{errors}\nthe new settings are wrong; the old ones stay"));
+            let lacks = errors.problems().iter().any(|problem| problem.wrong.contains("refers to env:"));
+            let why =
+                if lacks { "; a running process does not see variables that were set later: restart it" } else { "" };
+            return refused(format!("{errors}\nthe new settings are wrong; the old ones stay{why}"));
         }
         Err(error) => return refused(format!("cannot read the settings: {error}")),
     };
-    let warnings = settings.warnings.clone();
-    match reload.run(settings) {
-        Ok(changed) => {
-            for warning in &warnings {
-                tracing::warn!("{warning}");
+    let about_environment = reload::about_environment(&settings);
+    // Compared even if the key cannot be applied by a reload, so that a wrong one is reported before the next restart.
+    if let Some(keys) = &settings.codes.keys {
+        match code_keys::compare(&running.api.messages.pool, keys).await {
+            Err(error @ KeysError::OtherSecret(_)) => {
+                tracing::error!(%error, "the new settings are wrong; the old ones stay");
+                return refused(format!("{error}\nthe new settings are wrong; the old ones stay"));
             }
-            tracing::info!(?changed, "the settings were read anew");
-            Answer { taken_over: true, text: changed.to_string() }
+            Err(error) => tracing::warn!(error = %telemetry::chain(&error), "cannot compare the code keys"),
+            Ok(()) => {}
+        }
+    }
+    match running.reload.run(settings.clone()) {
+        Ok(changed) => {
+            if !changed.is_nothing() {
+                bootstrap::warn(&settings);
+            }
+            tracing::info!(%changed, "the settings were read anew");
+            let lines = std::iter::once(changed.to_string()).chain(about_environment);
+            Answer { taken_over: true, text: lines.collect::<Vec<_>>().join("\n") }
         }
         Err(needs_restart) => {
             tracing::error!(error = %needs_restart, "the new settings are not in use");
@@ -96,7 +116,7 @@ async fn reload(config: Option<PathBuf>, reload: &Reload) -> Answer {
 }
 
 /// Completes at SIGTERM or Ctrl-C. `true`: SIGTERM, as from a supervisor with a load balancer in front.
-pub async fn wait_for_signal() -> Result<bool> {
+pub(super) async fn wait_for_signal() -> Result<bool> {
     let mut terminate = signal(SignalKind::terminate())?;
     tokio::select! {
         _ = terminate.recv() => Ok(true),

@@ -5,8 +5,8 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 
-use crate::commands::ground;
 use crate::commands::paint::Paint;
+use crate::commands::{bootstrap, terminal};
 use crate::config::Settings;
 use crate::domain::channel::Channel;
 use crate::domain::code::Code;
@@ -17,19 +17,30 @@ use crate::providers::Template;
 use crate::providers::templates::{AccountTemplate, Templates};
 
 #[derive(clap::Args)]
-pub struct Args {
-    /// Weighs this text instead, as it is.
+pub(super) struct Args {
+    /// Measures this text instead, unchanged.
     #[arg(long, value_name = "TEXT")]
     lint: Option<String>,
+    /// JSON, one line per text and form: language, platforms, encoding, length, parts, text, warnings.
+    #[arg(long, conflicts_with = "lint")]
+    json: bool,
 }
 
-/// A text of which no more characters than these are beyond GSM-7 could do without them, so they are named.
+/// If at most this many characters of a text are outside GSM-7, they are listed, because they can probably be replaced.
 const FEW: usize = 5;
 
-pub fn run(config: Option<&Path>, args: &Args) -> Result<ExitCode> {
+pub(super) fn run(config: Option<&Path>, args: &Args) -> Result<ExitCode> {
     match &args.lint {
-        Some(text) => print!("{}", lint(text)),
-        None => print!("{}", report(&ground::settings(config)?, Paint::of_stdout())),
+        Some(text) => terminal::print(lint(text).trim_end()),
+        None => {
+            let settings = bootstrap::settings(config)?;
+            terminal::say(&format!("otpost: {}; no database is used", bootstrap::file_place(config)));
+            if args.json {
+                weighed(&settings).iter().for_each(terminal::print_json);
+            } else {
+                terminal::print(report(&settings, Paint::of_stdout()).trim_end());
+            }
+        }
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -47,13 +58,34 @@ fn lint(text: &str) -> String {
     )
 }
 
-fn report(settings: &Settings, paint: Paint) -> String {
+/// Each text in each of its forms.
+fn weighed(settings: &Settings) -> Vec<serde_json::Value> {
+    let (code, valid_for_s) = made_up(settings);
+    let one = |text: &Text, platforms: &str, platform| {
+        let rendered = settings.text.render(text, platform, &code, valid_for_s.into());
+        let Weight { encoding, length, segments } = sms::weigh(&rendered);
+        serde_json::json!({
+            "language": text.language.to_string(), "platforms": platforms, "encoding": encoding.to_string(),
+            "length": length, "parts": segments, "text": *rendered, "warnings": warnings(&rendered, platform),
+        })
+    };
+    let forms = forms(settings);
+    settings.text.iter().flat_map(|text| forms.iter().map(move |(name, platform)| one(text, name, *platform))).collect()
+}
+
+/// The longest code and life among the purposes.
+fn made_up(settings: &Settings) -> (Code, i32) {
     let code_length = settings.purposes.values().map(|p| p.code_length).max().unwrap_or(Code::DEFAULT_LENGTH);
     let valid_for_s = settings.purposes.values().map(|p| p.valid_for_s).max().unwrap_or(600);
-    let code = Code::made_up(code_length);
+    (Code::made_up(code_length), valid_for_s)
+}
+
+fn report(settings: &Settings, paint: Paint) -> String {
+    let (code, valid_for_s) = made_up(settings);
     let mut report = format!(
-        "SMS texts, with a made-up code of {code_length} digits and {} minutes, the most that [purposes] have\n\n\
+        "SMS texts, with a made-up code of {} digits and {} minutes, the most that [purposes] have\n\n\
          language  platform  encoding  length  parts\n",
+        code.digits().len(),
         valid_for_s / 60
     );
     for text in settings.text.iter() {
@@ -131,10 +163,10 @@ mod tests {
 
     use super::*;
     use crate::domain::texts::Autofill;
-    use crate::rehearsal;
+    use crate::simulated;
 
     fn settings() -> Settings {
-        rehearsal::settings(Path::new("/nowhere"), ([127, 0, 0, 1], 1).into(), "http://127.0.0.1:2", 15)
+        simulated::settings(Path::new("/nowhere"), ([127, 0, 0, 1], 1).into(), "http://127.0.0.1:2", 15)
     }
 
     #[test]
@@ -152,8 +184,9 @@ mod tests {
         let mut settings = settings();
         settings.text.autofill =
             Autofill { web_host: Some("example.com".to_owned()), android_hash: Some("FA+9qCX9VSu".to_owned()) };
-        settings.accounts.get_mut("meta-main").unwrap().templates =
-            rehearsal::templates(&[("login_code", "en_US"), ("kode", "id"), ("codigo", "pt_BR"), ("codigo", "es_MX")]);
+        let [whatsapp, _] = simulated::steps();
+        settings.accounts.get_mut(&whatsapp).unwrap().templates =
+            simulated::templates(&[("login_code", "en_US"), ("kode", "id"), ("codigo", "pt_BR"), ("codigo", "es_MX")]);
         let report = report(&settings, Paint(false));
         for expected in [
             "en        other     GSM-7         52      1\n          49381706 is your Example code. It expires in 10 min.\n",

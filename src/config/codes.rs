@@ -1,15 +1,15 @@
-//! How codes are kept and how often one may be tried.
+//! How codes are stored and how often one may be tried.
 
-use crate::config::section::Section;
-use crate::config::weak;
 use crate::domain::code_keys::{CodeKey, CodeKeys};
+use otpost_settings::section::Section;
+use otpost_settings::weak;
 
 #[derive(Clone)]
 pub struct CodeSettings {
-    /// `None`: the program keeps one in its data directory. Never without a key beside a database of one's own, where
+    /// `None`: the program keeps one in its data directory. Always set with the operator's own database, because
     /// several instances must share it.
     pub keys: Option<CodeKeys>,
-    /// Wrong tries before a message is exhausted, 1 to 10.
+    /// Number of wrong tries after which a message is exhausted, 1 to 10.
     pub max_tries: i16,
 }
 
@@ -20,23 +20,30 @@ impl std::fmt::Debug for CodeSettings {
     }
 }
 
-/// Wrong tries where nobody says otherwise.
+/// Default number of wrong tries.
 const MAX_TRIES: i16 = 5;
 
-/// One in use and those on their way out; more are a sign of a mistake.
+/// One active key and those being retired; more indicate a mistake.
 const MAX_KEYS: usize = 4;
+
+/// The key with the id 1, if no list is set.
+const VARIABLE: &str = "OTPOST_CODE_KEY";
 
 const KEYS_ALLOWED: &str = "must be a list of 1 to 4 keys such as \"1:env:OTPOST_CODE_KEY\", the one in use first";
 
 impl CodeSettings {
-    /// `shared`: the database is one's own, so that other instances may use it too.
-    pub(super) fn read(section: Section<'_>, shared: bool) -> Self {
+    /// `shared`: the database is the operator's own, so other instances may use it too. `has_own`: the data directory
+    /// has a key that the program created, which then stays active.
+    pub(super) fn read(section: Section<'_>, shared: bool, has_own: bool) -> Self {
+        let also = section.also(VARIABLE).filter(|_| shared || !has_own);
         let given = section.list("keys", KEYS_ALLOWED);
+        let given = given.or_else(|| also.filter(|_| !section.has("keys")).map(|_| vec![format!("1:env:{VARIABLE}")]));
         if shared {
             section.required(
                 "keys",
                 given.as_ref(),
-                "with a database of one's own it is needed: every instance must have the same",
+                "with a database of one's own it is needed: set OTPOST_CODE_KEY, for example to what `openssl rand -base64 48` \
+                 prints; every instance must have the same",
             );
         }
         let keys = given.and_then(|given| read_keys(&section, &given));
@@ -53,8 +60,9 @@ fn read_keys(section: &Section<'_>, given: &[String]) -> Option<CodeKeys> {
     }
     let mut keys = Vec::new();
     for (i, entry) in given.iter().enumerate() {
-        let which = format!("entry {} ", i + 1);
-        // An entry is never repeated: it may hold the key itself.
+        let also = entry.strip_prefix("1:env:") == Some(VARIABLE) && !section.has("keys");
+        let which = if also { format!("in {VARIABLE} ") } else { format!("entry {} ", i + 1) };
+        // An entry is never repeated: it may contain the key itself.
         let Some((id, reference)) = entry.split_once(':').and_then(|(id, rest)| Some((key_id(id)?, rest))) else {
             section.complain(
                 "keys",

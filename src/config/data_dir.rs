@@ -1,15 +1,15 @@
-//! Where the program keeps what it must keep itself.
+//! The directory of the program's own files.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use crate::config::section::Section;
+use otpost_settings::section::Section;
 
 const FOR_ROOT: &str = "/var/lib/otpost";
 
 pub(super) fn read(root: &Section<'_>, env: &BTreeMap<String, String>) -> PathBuf {
     if let Some(given) = root.text("data_dir") {
-        // Another working directory must not change what was meant later on.
+        // A later change of the working directory must not change the meaning.
         return std::path::absolute(&given).unwrap_or_else(|_| PathBuf::from(given));
     }
     let default = default(env, rustix::process::geteuid().is_root());
@@ -17,7 +17,7 @@ pub(super) fn read(root: &Section<'_>, env: &BTreeMap<String, String>) -> PathBu
     default.unwrap_or_else(|| PathBuf::from(FOR_ROOT))
 }
 
-/// Where the program keeps its things when no settings say so; `None` when the user has no home.
+/// The default data directory; `None` when the user has no home.
 pub fn default_data_dir(env: &BTreeMap<String, String>) -> Option<PathBuf> {
     match env.get("OTPOST_DATA_DIR").filter(|given| !given.is_empty()) {
         Some(given) => Some(std::path::absolute(given).unwrap_or_else(|_| PathBuf::from(given))),

@@ -1,19 +1,19 @@
 //! Which Postgres, and how many connections to it.
 
-use crate::config::section::Section;
 use crate::domain::secret::Secret;
+use otpost_settings::section::Section;
 
 #[derive(Clone, Debug, PartialEq)]
 pub struct DatabaseSettings {
     /// `None`: a private cluster in the data directory.
     pub url: Option<Secret>,
-    /// Of the pool behind the API, 1 to 500.
+    /// Connections of the API's pool, 1 to 500.
     pub connections: u32,
-    /// Of the pool behind callbacks, timers and sends, 1 to 500. They never wait for the API's.
+    /// Connections of the pool for callbacks, timers and sends, 1 to 500. These never wait for the API's.
     pub ledger_connections: u32,
 }
 
-/// What a Postgres on two cores serves best, and what leaves room for a few instances under its usual 100.
+/// A good value for a Postgres on two cores; leaves room for a few instances under its usual limit of 100.
 const CONNECTIONS: u32 = 16;
 const LEDGER_CONNECTIONS: u32 = 8;
 
@@ -22,7 +22,7 @@ impl DatabaseSettings {
         let url = section.secret("url").filter(|url| {
             let fits = ["postgres://", "postgresql://"].iter().any(|scheme| url.expose().starts_with(scheme));
             if !fits {
-                // Not repeated: most hold a password.
+                // Not repeated: most contain a password.
                 section.complain("url", "is no address of a Postgres", "must begin with postgres:// or postgresql://");
             }
             fits

@@ -1,15 +1,15 @@
-//! What counts as well with an account.
+//! Limits of an account's good health.
 
 use std::ops::RangeInclusive;
 
 use chrono::TimeDelta;
 
-use crate::config::section::Section;
 use crate::domain::health::HealthRules;
+use otpost_settings::section::Section;
 
 #[derive(Clone, Debug, PartialEq)]
 pub struct HealthSettings {
-    /// Whether accounts are watched at all.
+    /// Whether accounts are monitored at all.
     pub watch: bool,
     pub rules: HealthRules,
 }

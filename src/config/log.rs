@@ -1,17 +1,17 @@
-//! What the program says on stderr.
+//! The program's log on stderr.
 
 use tracing_subscriber::EnvFilter;
 
-use crate::config::section::Section;
-use crate::domain::words::words;
+use crate::domain::words;
+use otpost_settings::section::Section;
 
-/// Libraries tell at `info` what only their authors want to know.
+/// Libraries log at `info` what matters only to their authors.
 const DEFAULT_FILTER: &str = "info,sqlx=warn,actix_server=warn";
 
 #[derive(Clone, Debug, PartialEq)]
 pub struct LogSettings {
     pub format: LogFormat,
-    /// In the words of `RUST_LOG`: `info`, `info,otpost=debug`.
+    /// In the syntax of `RUST_LOG`: `info`, `info,otpost=debug`.
     pub filter: String,
 }
 

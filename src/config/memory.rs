@@ -1,18 +1,18 @@
-//! Whether and how long it is remembered which channel works for a number.
+//! Whether and how long the memory of a number is kept.
 
 use chrono::TimeDelta;
 
-use crate::config::section::Section;
+use otpost_settings::section::Section;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MemorySettings {
-    /// `None`: nothing is remembered, and nothing remembered is used. Else 1 h to 30 days.
+    /// `None`: nothing is remembered or used. Else 1 h to 30 days.
     pub remember_for: Option<TimeDelta>,
-    /// What the messages of one app teach about a number is used for those of every app.
+    /// What the messages of one app show about a number is used for all apps.
     pub shared: bool,
 }
 
-/// WhatsApp fails for passing reasons too (Meta says so of 131026), so a day is long enough.
+/// WhatsApp fails for temporary reasons too, and its error 131026 does not tell them apart. So a day is long enough.
 const REMEMBER_FOR: TimeDelta = TimeDelta::hours(24);
 
 impl Default for MemorySettings {

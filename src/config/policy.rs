@@ -1,17 +1,18 @@
-//! Looks at the settings as a whole before they are used: whom they reach, what stands behind what, what it costs.
+//! Checks the settings as a whole before they are used: which countries they reach, which step follows which, what it
+//! costs.
 //!
-//! Each finding is a sentence with a remedy. What would lose codes or be decided by chance is refused; what works, but
-//! less well than it should, is degraded.
+//! Each finding is a sentence with a remedy. Settings that would lose codes or depend on chance are refused; those that
+//! work, but less well than they should, are degraded.
 
+mod india;
 mod templates;
 
 use std::collections::BTreeSet;
-use std::time::SystemTime;
 
-use chrono::{DateTime, NaiveDate, Utc};
+use chrono::NaiveDate;
 
-use crate::config::Settings;
-use crate::config::route::Way;
+use crate::config::route::RouteOptions;
+use crate::config::settings::Settings;
 use crate::domain::channel::Channel;
 use crate::domain::phone;
 use crate::domain::prices::{AccountPrices, Prices};
@@ -22,7 +23,7 @@ use crate::domain::routing::{Choose, Fits, Order, Pool};
 pub(super) enum Verdict {
     /// The program does not start with it.
     Refused,
-    /// It starts, and says so.
+    /// It starts, and reports it.
     Degraded,
 }
 
@@ -37,7 +38,7 @@ pub(super) struct Finding {
 
 impl Finding {
     /// For a list of warnings.
-    pub fn sentence(&self) -> String {
+    pub(super) fn sentence(&self) -> String {
         format!("{} {}; {}.", self.setting, self.wrong, self.remedy)
     }
 }
@@ -47,18 +48,16 @@ struct Route<'a> {
     /// `route` or `routes.NAME`.
     path: String,
     fits: Fits,
-    way: &'a Way,
+    options: &'a RouteOptions,
     /// The wait that the route itself sets.
     replace_after_s: Option<i16>,
     pools: Vec<Pool>,
-    /// All that its numbers can belong to.
+    /// All countries that its numbers can belong to.
     countries: BTreeSet<String>,
 }
 
-/// Settings that are right one by one.
-pub(super) fn check(settings: &Settings) -> Vec<Finding> {
-    // Price lists are kept by the day; whose clock tells it does not matter here.
-    let today = DateTime::<Utc>::from(SystemTime::now()).date_naive();
+/// Checks settings whose values are valid one by one. `today` decides which price lists are valid.
+pub(super) fn check(settings: &Settings, today: NaiveDate) -> Vec<Finding> {
     let mut findings = Findings::default();
     let routes = routes(settings);
     for route in &routes {
@@ -69,6 +68,7 @@ pub(super) fn check(settings: &Settings) -> Vec<Finding> {
     }
     ambiguous(&routes, &mut findings);
     templates::check(settings, &routes, &mut findings);
+    india::check(settings, &routes, &mut findings);
     prices_known(settings, today, &mut findings);
     findings.0
 }
@@ -84,27 +84,27 @@ impl Findings {
 
 fn routes(settings: &Settings) -> Vec<Route<'_>> {
     let all: BTreeSet<String> = phone::countries().collect();
-    let pools = |way: &Way| way.steps.iter().filter_map(|step| settings.pool(step)).collect();
+    let pools = |options: &RouteOptions| options.steps.iter().filter_map(|step| settings.pool(step)).collect();
     let named = settings.routes.iter().map(|(name, route)| Route {
         path: format!("routes.{name}"),
         fits: route.fits.clone(),
-        way: &route.way,
+        options: &route.options,
         replace_after_s: route.replace_after_s,
-        pools: pools(&route.way),
+        pools: pools(&route.options),
         countries: if route.fits.countries.is_empty() { all.clone() } else { route.fits.countries.clone() },
     });
     let mut routes: Vec<Route<'_>> = named.collect();
     if !settings.accounts.is_empty() {
-        // Countries with a route of their own never come here.
+        // Countries with their own route never use this one.
         let own = settings.routes.values().filter(|route| is_for_countries_alone(&route.fits));
         let own: BTreeSet<&String> = own.flat_map(|route| &route.fits.countries).collect();
-        let way = &settings.route.way;
+        let options = &settings.route.options;
         routes.push(Route {
             path: "route".to_owned(),
             fits: Fits::default(),
-            way,
+            options,
             replace_after_s: None,
-            pools: pools(way),
+            pools: pools(options),
             countries: all.iter().filter(|country| !own.contains(country)).cloned().collect(),
         });
     }
@@ -127,7 +127,7 @@ impl Settings {
     }
 }
 
-/// A route for named countries must reach them; nobody needs to reach the whole world.
+/// A route for named countries must reach them; the general route need not reach every country.
 fn reach(settings: &Settings, route: &Route<'_>, findings: &mut Findings) {
     let reached = |country: &&String| route.pools.iter().any(|pool| settings.reaches(pool, country));
     let missed: Vec<&String> = route.countries.iter().filter(|country| !reached(country)).collect();
@@ -141,8 +141,8 @@ fn reach(settings: &Settings, route: &Route<'_>, findings: &mut Findings) {
     findings.add(verdict, format!("{}.steps", route.path), wrong, remedy);
 }
 
-/// WhatsApp reports neither everybody who lacks it nor every block: where it goes first, an SMS has to stand behind it.
-/// Where an SMS goes first, WhatsApp may be the last thing that is tried.
+/// WhatsApp reports neither everybody who lacks it nor every block, so an SMS step must follow if WhatsApp comes first.
+/// If an SMS comes first, WhatsApp may be the last step.
 fn behind_whatsapp(settings: &Settings, route: &Route<'_>, findings: &mut Findings) {
     let alone = |country: &&String| {
         let channels = route.pools.iter().filter(|pool| settings.reaches(pool, country)).map(|pool| pool.channel);
@@ -159,7 +159,7 @@ fn behind_whatsapp(settings: &Settings, route: &Route<'_>, findings: &mut Findin
     findings.add(Verdict::Degraded, format!("{}.steps", route.path), wrong, remedy);
 }
 
-/// Who is to choose by price must know every price, in one currency.
+/// A choice by price needs every price, in one currency.
 fn prices_to_compare(settings: &Settings, route: &Route<'_>, today: NaiveDate, findings: &mut Findings) {
     let prices = settings.price_lists();
     let mut compared = |setting: &str, pools: &[&Pool]| {
@@ -167,10 +167,11 @@ fn prices_to_compare(settings: &Settings, route: &Route<'_>, today: NaiveDate, f
             pools.iter().flat_map(|pool| &pool.accounts).map(|one| one.account.as_str()).collect();
         compare(settings, &prices, route, setting, &accounts, today, findings);
     };
-    if route.way.order == Order::Cheapest {
+    if route.options.order == Order::Cheapest {
         return compared(&format!("{}.order", route.path), &route.pools.iter().collect::<Vec<_>>());
     }
-    for (name, pool) in route.way.steps.iter().zip(&route.pools).filter(|(_, pool)| pool.choose == Choose::Cheapest) {
+    for (name, pool) in route.options.steps.iter().zip(&route.pools).filter(|(_, pool)| pool.choose == Choose::Cheapest)
+    {
         compared(&format!("pools.{name}.choose"), &[pool]);
     }
 }
@@ -193,7 +194,7 @@ fn compare(
             findings.add(Verdict::Refused, setting.to_owned(), wrong, remedy);
         }
     }
-    // Those of lists that begin later too: nobody would look again on that day.
+    // Includes lists that begin later, because nobody would check again on that day.
     let all = accounts.iter().filter_map(|account| prices.account(account)).flat_map(AccountPrices::all);
     let currencies: BTreeSet<&str> = all.map(|price| price.currency.as_str()).collect();
     if currencies.len() > 1 {
@@ -202,7 +203,7 @@ fn compare(
     }
 }
 
-/// A replacement needs a life in which it can be used.
+/// A replacement needs a remaining life in which it can be used.
 fn lives(settings: &Settings, route: &Route<'_>, findings: &mut Findings) {
     let Some(wait) = route.replace_after_s else { return };
     let least = i32::from(wait) + LIFE_AFTER_REPLACEMENT_S;
@@ -233,7 +234,7 @@ fn ambiguous(routes: &[Route<'_>], findings: &mut Findings) {
     }
 }
 
-/// Costs are part of every attempt: without prices nobody sees what a needless message was.
+/// Costs are stored with every attempt: without prices the cost of an unnecessary message is unknown.
 fn prices_known(settings: &Settings, today: NaiveDate, findings: &mut Findings) {
     let prices = settings.price_lists();
     for name in settings.accounts.keys() {
@@ -243,7 +244,7 @@ fn prices_known(settings: &Settings, today: NaiveDate, findings: &mut Findings) 
             let wrong = "has no price".to_owned();
             findings.add(Verdict::Degraded, setting, wrong, "what its messages cost is not known");
         } else if account.flat.is_none() && !account.lists.iter().any(|list| list.is_valid(today)) {
-            let wrong = "has price lists, of which none is valid today".to_owned();
+            let wrong = "has price lists, but none that is valid today".to_owned();
             findings.add(Verdict::Degraded, setting, wrong, "what its messages cost is not known");
         }
     }

@@ -1,12 +1,12 @@
-//! Pools: accounts of one channel that do the same job.
+//! Pools: interchangeable accounts of one channel.
 
 use std::collections::BTreeMap;
 
-use crate::config::accounts::{AccountSettings, NAME_ALLOWED, is_name};
-use crate::config::route::one_of;
-use crate::config::section::{Section, shown};
+use crate::config::accounts::AccountSettings;
+use crate::config::names::{NAME_ALLOWED, is_name, one_of};
 use crate::domain::channel::Channel;
 use crate::domain::routing::Choose;
+use otpost_settings::section::{Section, shown};
 
 #[derive(Clone, Debug, PartialEq)]
 pub struct PoolSettings {
@@ -21,7 +21,7 @@ const MAX_ACCOUNTS: usize = 8;
 const ACCOUNTS_ALLOWED: &str = "must be a list of 1 to 8 names of accounts of one channel, each at most once";
 const WEIGHTS: std::ops::RangeInclusive<f64> = 0.01..=1000.0;
 
-/// `accounts`: those that there are, also those in which something is wrong.
+/// `accounts`: all account names, including those with wrong settings.
 pub(super) fn read(
     section: &Section<'_>,
     accounts: &BTreeMap<String, Option<AccountSettings>>,

@@ -4,13 +4,14 @@ use std::collections::BTreeMap;
 
 use chrono::NaiveDate;
 
-use crate::config::route::one_of;
-use crate::config::section::{Section, shown};
+use crate::config::countries;
+use crate::config::names::one_of;
 use crate::domain::phone;
 use crate::domain::price::Price;
 use crate::domain::prices::PriceList;
+use otpost_settings::section::{Section, shown};
 
-/// A list and the account that it is of.
+/// A list and its account.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PriceSettings {
     /// `[prices.NAME]`.
@@ -23,7 +24,7 @@ pub(super) const PRICE_ALLOWED: &str = "must be an amount with at most 6 decimal
 const DAY_ALLOWED: &str = "must be a day, such as \"2026-12-31\"";
 const COUNTRY_ALLOWED: &str = "must be two capital letters (ISO 3166-1), such as ID";
 
-/// `accounts`: those that there are.
+/// `accounts`: all account names.
 pub(super) fn read(section: &Section<'_>, accounts: &std::collections::BTreeSet<String>) -> Vec<PriceSettings> {
     let mut lists = Vec::new();
     for (name, child) in section.children() {
@@ -47,7 +48,7 @@ pub(super) fn read(section: &Section<'_>, accounts: &std::collections::BTreeSet<
             );
         }
         let other = child.parsed("other", PRICE_ALLOWED, price);
-        let countries = countries(child.section("countries"));
+        let countries = by_country(child.section("countries"));
         if other.is_none() && countries.is_empty() {
             child.complain_here("has no price", "must have `other` or a table `countries`");
         }
@@ -59,12 +60,13 @@ pub(super) fn read(section: &Section<'_>, accounts: &std::collections::BTreeSet<
     lists
 }
 
-fn countries(section: Section<'_>) -> BTreeMap<String, Price> {
+fn by_country(section: Section<'_>) -> BTreeMap<String, Price> {
     let mut countries = BTreeMap::new();
     for key in section.keys() {
         let country = key.to_ascii_uppercase();
         if !phone::is_country(&country) {
-            section.complain(&key, "is no country with a calling code", COUNTRY_ALLOWED);
+            let meant = countries::meant(&key).unwrap_or_else(|| COUNTRY_ALLOWED.to_owned());
+            section.complain(&key, "is no country with a calling code", meant);
         }
         if let Some(price) = section.parsed(&key, PRICE_ALLOWED, price) {
             countries.insert(country, price);

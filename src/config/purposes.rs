@@ -1,11 +1,11 @@
-//! What a code is for: how long it lives and how long it is.
+//! Purposes: how long a code lives and how long it is.
 
 use std::collections::BTreeMap;
 
-use crate::config::accounts::{NAME_ALLOWED, is_name};
-use crate::config::section::Section;
+use crate::config::names::{NAME_ALLOWED, is_name};
 use crate::domain::code::Code;
 use crate::domain::route::{LIFE_AFTER_REPLACEMENT_S, REPLACE_AFTER_S};
+use otpost_settings::section::Section;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Purpose {
@@ -13,11 +13,11 @@ pub struct Purpose {
     pub valid_for_s: i32,
     /// 4 to 10 digits.
     pub code_length: u8,
-    /// 15 to 60 seconds; the route's unless set.
+    /// 15 to 60 seconds; by default the route's.
     pub replace_after_s: i16,
 }
 
-/// Those that are always there, with their seconds and digits.
+/// The predefined purposes, with their seconds and digits.
 const DEFAULTS: [(&str, i32, u8); 5] = [
     ("login", 300, Code::DEFAULT_LENGTH),
     ("signup", 600, Code::DEFAULT_LENGTH),

@@ -1,44 +1,44 @@
-//! Routes: for whom they are, and in which order a message tries its accounts.
+//! Routes: which messages they apply to, and in which order a message tries its accounts.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::config::accounts::{NAME_ALLOWED, is_name};
 use crate::config::countries;
-use crate::config::section::{Section, shown};
-use crate::config::spelling;
+use crate::config::names::{NAME_ALLOWED, is_name, one_of};
+use crate::domain::phone;
 use crate::domain::route::{DEFAULT_REPLACE_AFTER_S, REPLACE_AFTER_S};
 use crate::domain::routing::{Fits, Order, WhenSilent};
+use otpost_settings::section::{Section, shown};
 
-/// `[route]`: for everybody who has no route of their own.
+/// `[route]`: for messages without a route of their own.
 #[derive(Clone, Debug, PartialEq)]
 pub struct RouteSettings {
     /// 15 to 60 seconds.
     pub replace_after_s: i16,
-    pub way: Way,
+    pub options: RouteOptions,
 }
 
 /// `[routes.NAME]`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct NamedRoute {
     pub fits: Fits,
-    /// 15 to 60 seconds; `None` leaves it to the purpose.
+    /// 15 to 60 seconds; `None`: the purpose decides.
     pub replace_after_s: Option<i16>,
-    pub way: Way,
+    pub options: RouteOptions,
 }
 
-/// What every route has.
+/// The settings that every route has.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Way {
+pub struct RouteOptions {
     /// Names of accounts and pools, each at most once. Empty only when there are no accounts.
     pub steps: Vec<String>,
     pub order: Order,
     pub when_silent: WhenSilent,
-    /// Share of messages delivered in time that counts as good enough, 0 to 1.
+    /// Share of messages delivered in time that counts as good, 0 to 1.
     pub good_share: f64,
 }
 
-impl Way {
-    /// These steps as they are listed, and the defaults for all else.
+impl RouteOptions {
+    /// These steps in this order, and defaults for everything else.
     pub fn listed(steps: impl IntoIterator<Item = impl Into<String>>) -> Self {
         Self {
             steps: steps.into_iter().map(Into::into).collect(),
@@ -49,32 +49,32 @@ impl Way {
     }
 }
 
-/// Where nobody says otherwise: four of five messages in time.
+/// Default: four of five messages in time.
 const GOOD_SHARE: f64 = 0.8;
 
-/// More are a sign of a mistake: a message has no time for them.
+/// More indicate a mistake: a message has no time for them.
 const MAX_STEPS: usize = 8;
 
 const STEPS_ALLOWED: &str =
     "must be a list of 1 to 8 names of accounts or pools, each at most once, in the order to try them";
 
-/// `targets`: the accounts and pools that there are.
+/// `targets`: all accounts and pools.
 pub(super) fn read(section: Section<'_>, targets: &BTreeSet<String>) -> RouteSettings {
     let steps = steps(&section, targets);
     if !targets.is_empty() {
         section.required("steps", steps.as_ref(), STEPS_ALLOWED);
     }
     let replace_after_s = section.integer("replace_after_s", REPLACE_AFTER_S, "seconds");
-    let way = way(&section, &Way::listed(steps.unwrap_or_default()));
+    let options = options(&section, &RouteOptions::listed(steps.unwrap_or_default()));
     section.finish();
-    RouteSettings { replace_after_s: replace_after_s.unwrap_or(DEFAULT_REPLACE_AFTER_S), way }
+    RouteSettings { replace_after_s: replace_after_s.unwrap_or(DEFAULT_REPLACE_AFTER_S), options }
 }
 
-/// What a route does not say is as in `everybody`'s.
+/// What a route does not set is taken from `everybody`.
 pub(super) fn read_named(
     section: &Section<'_>,
     targets: &BTreeSet<String>,
-    everybody: &Way,
+    everybody: &RouteOptions,
 ) -> BTreeMap<String, NamedRoute> {
     let mut routes = BTreeMap::new();
     for (name, child) in section.children() {
@@ -94,15 +94,15 @@ pub(super) fn read_named(
         }
         let steps = steps(&child, targets).unwrap_or_else(|| everybody.steps.clone());
         let replace_after_s = child.integer("replace_after_s", REPLACE_AFTER_S, "seconds");
-        let way = way(&child, &Way { steps, ..everybody.clone() });
+        let options = options(&child, &RouteOptions { steps, ..everybody.clone() });
         child.finish();
-        routes.insert(name, NamedRoute { fits, replace_after_s, way });
+        routes.insert(name, NamedRoute { fits, replace_after_s, options });
     }
     routes
 }
 
-fn way(section: &Section<'_>, default: &Way) -> Way {
-    Way {
+fn options(section: &Section<'_>, default: &RouteOptions) -> RouteOptions {
+    RouteOptions {
         steps: default.steps.clone(),
         order: section.word("order", Order::ALL).unwrap_or(default.order),
         when_silent: section.word("when_silent", WhenSilent::ALL).unwrap_or(default.when_silent),
@@ -130,14 +130,6 @@ fn steps(section: &Section<'_>, targets: &BTreeSet<String>) -> Option<Vec<String
     Some(steps)
 }
 
-/// What could be meant by a name that is none of `known`.
-pub(super) fn one_of(name: &str, known: &BTreeSet<String>) -> String {
-    match spelling::closest(name, known.iter().map(String::as_str)) {
-        Some(meant) => format!("did you mean \"{meant}\"?"),
-        None => format!("there are: {}", Vec::from_iter(known.iter().map(String::as_str)).join(", ")),
-    }
-}
-
 fn names(section: &Section<'_>, key: &str) -> BTreeSet<String> {
     let allowed = "must be a list of names of a-z, 0-9 and -";
     let names = section.list(key, allowed).unwrap_or_default();
@@ -147,7 +139,7 @@ fn names(section: &Section<'_>, key: &str) -> BTreeSet<String> {
     names.into_iter().collect()
 }
 
-/// `+` and 1 to 15 digits: the beginning of a number in E.164.
+/// `+` and 1 to 15 digits: a prefix of numbers in E.164, or in a former form of their country.
 fn prefixes(section: &Section<'_>) -> BTreeSet<String> {
     let allowed = "must be a list of beginnings of numbers, such as \"+62811\"";
     let is_prefix = |text: &str| {
@@ -158,5 +150,5 @@ fn prefixes(section: &Section<'_>) -> BTreeSet<String> {
     for prefix in prefixes.iter().filter(|prefix| !is_prefix(prefix)) {
         section.complain("prefixes", format!("has {}", shown(prefix)), allowed);
     }
-    prefixes.into_iter().collect()
+    prefixes.iter().map(|prefix| phone::canonical_prefix(prefix)).collect()
 }

@@ -1,28 +1,29 @@
-//! The routes of the settings in the form in which messages are routed.
+//! Converts the routes of the settings to the form in which messages are routed.
 
-use crate::config::route::Way;
-use crate::config::{AccountSettings, Settings};
+use crate::config::accounts::AccountSettings;
+use crate::config::route::RouteOptions;
+use crate::config::settings::Settings;
 use crate::domain::prices::{AccountPrices, Prices};
 use crate::domain::routing::{Choose, Fits, Pool, Routing, Rule, Sender, Weighted};
 
-/// Of `[route]`, in the words that a message's timeline shows.
+/// Name of `[route]` in a message's timeline.
 pub(super) const EVERYBODY: &str = "the configured route";
 
 impl Settings {
     pub fn routing(&self) -> Routing {
-        let rule = |name: String, fits: Fits, way: &Way, replace_after_s| Rule {
+        let rule = |name: String, fits: Fits, options: &RouteOptions, replace_after_s| Rule {
             name,
             fits,
-            steps: way.steps.iter().filter_map(|step| self.pool(step)).collect(),
-            order: way.order,
-            when_silent: way.when_silent,
-            good_share: way.good_share,
+            steps: options.steps.iter().filter_map(|step| self.pool(step)).collect(),
+            order: options.order,
+            when_silent: options.when_silent,
+            good_share: options.good_share,
             replace_after_s,
         };
         let named = self.routes.iter().map(|(name, route)| {
-            rule(format!("the route {name}"), route.fits.clone(), &route.way, route.replace_after_s)
+            rule(format!("the route {name}"), route.fits.clone(), &route.options, route.replace_after_s)
         });
-        let everybody = rule(EVERYBODY.to_owned(), Fits::default(), &self.route.way, None);
+        let everybody = rule(EVERYBODY.to_owned(), Fits::default(), &self.route.options, None);
         let sender =
             |account: &AccountSettings| Sender { channel: account.channel, countries: account.countries.clone() };
         Routing {
@@ -40,7 +41,7 @@ impl Settings {
         }))
     }
 
-    /// What a step names: a pool, or an account alone.
+    /// What a step names: a pool, or a single account.
     pub(super) fn pool(&self, step: &str) -> Option<Pool> {
         let Some(pool) = self.pools.get(step) else {
             let account = self.accounts.get(step)?;

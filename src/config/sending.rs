@@ -1,22 +1,24 @@
-//! Bounds of the calls to providers.
+//! Limits of the calls to providers.
 
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use reqwest::Url;
 
-use crate::config::section::Section;
 use crate::domain::secret::Secret;
-use crate::providers::client::ClientSettings;
+use crate::outbound::ClientSettings;
+use otpost_settings::section::Section;
 
 #[derive(Clone, Debug)]
 pub struct SendingSettings {
     pub client: ClientSettings,
-    /// How long an attempt belongs to the worker that sends it; longer than the client's total timeout, at most 300 s.
+    /// How long an attempt is leased to the worker that sends it; longer than the client's total timeout, at most 300
+    /// s.
     pub lease: Duration,
-    /// How long to wait for a callback before an SMS that may have left is sent again; 0.1 to 60 s.
+    /// How long to wait for a callback before an SMS of unknown outcome is sent again; 0.1 to 60 s.
     pub resend_after: Duration,
-    /// Failures in a row that open an account's breaker, 1 to 1000.
+    /// Number of faults among an account's recent sends that open its breaker, if they are at least half of them, 1 to
+    /// 1000.
     pub breaker_failures: u32,
     /// How long it stays open, 0.1 to 600 s.
     pub breaker_open: Duration,
@@ -65,7 +67,7 @@ fn proxy(section: &Section<'_>) -> Option<Secret> {
     let proxy = section.secret("proxy")?;
     let url = Url::parse(proxy.expose()).ok().filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
     if url.is_none() {
-        // Not repeated: it may hold a password.
+        // Not repeated: it may contain a password.
         section.complain(
             "proxy",
             "is no address of a proxy",

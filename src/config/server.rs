@@ -1,11 +1,11 @@
-//! Where the program listens, and under which address the world finds it.
+//! Where the program listens, and its public address.
 
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use crate::config::address;
-use crate::config::section::Section;
 use crate::domain::network::Network;
+use otpost_settings::address;
+use otpost_settings::section::Section;
 
 const DEFAULT_PORT: u16 = 8080;
 const MAX_WORKERS: usize = 64;
@@ -14,22 +14,23 @@ const LINGER_S: u64 = 5;
 #[derive(Clone, Debug)]
 pub struct ServerSettings {
     pub listen: SocketAddr,
-    /// Under which providers and people reach [`ServerSettings::listen`]; `http` or `https`, no slash at its end.
+    /// The address at which providers and people reach [`ServerSettings::listen`]; `http` or `https`, without a slash
+    /// at its end.
     pub public_url: String,
-    /// Threads that answer requests, 1 to 64.
+    /// Threads that serve requests, 1 to 64.
     pub workers: usize,
-    /// Whose connections are those of many clients. By default this machine's own.
+    /// Addresses whose connections carry many clients. By default this machine's own.
     pub trusted_proxies: Vec<Network>,
-    /// Most connections at a time, 16 to 1000000; fewer where the system allows fewer open files.
+    /// Maximum number of connections, 16 to 1000000; fewer where the system allows fewer open files.
     pub max_connections: Option<usize>,
-    /// Most connections of one address that is no trusted proxy's, 1 to 1000000.
+    /// Maximum number of connections per address, except trusted proxies, 1 to 1000000.
     pub max_connections_per_address: Option<usize>,
-    /// How long after SIGTERM connections are still taken, while `/readyz` says no, so that a load balancer notices; up to
-    /// 60 s.
+    /// How long after SIGTERM connections are still accepted while `/readyz` fails, so that a load balancer notices; up
+    /// to 60 s.
     pub linger: Duration,
 }
 
-/// A proxy on the same machine brings everybody.
+/// A proxy on the same machine carries all clients.
 const LOOPBACK: [&str; 2] = ["127.0.0.0/8", "::1/128"];
 
 impl ServerSettings {
@@ -58,7 +59,7 @@ impl ServerSettings {
     }
 }
 
-/// What is trusted where nobody says otherwise.
+/// The default list.
 pub fn loopback() -> Vec<Network> {
     LOOPBACK.iter().filter_map(|text| Network::parse(text)).collect()
 }

@@ -1,19 +1,19 @@
-//! The words around a code in an SMS, by language, and the line behind them that autofill looks for.
+//! The text around a code in an SMS, by language, and the last line for autofill.
 
-use crate::config::section::Section;
 use crate::domain::language::{Language, LanguageError};
 use crate::domain::text::SmsText;
 use crate::domain::texts::shipped::{SHIPPED, Shipped};
 use crate::domain::texts::{Autofill, Text, Texts};
+use otpost_settings::section::Section;
 
 /// With the digits of the longest code this stays within two parts of an SMS, in characters of GSM-7.
 const MAX_TEXT: usize = 250;
 const MAX_BRAND: usize = 30;
-/// Longest name that DNS has.
+/// Maximum length of a DNS name.
 const MAX_HOST: usize = 253;
 const HASH: usize = 11;
 
-/// What is there in one language: the text, and the word for a brand that has no name.
+/// The settings of one language: the text, and the word used without a brand.
 struct Pattern {
     language: Language,
     sms: String,
@@ -95,7 +95,7 @@ fn languages(section: Section<'_>, patterns: &mut Vec<Pattern>, branded: bool) -
     given
 }
 
-/// Returns the language's word for a brand without a name.
+/// Returns the language's word that is used without a brand.
 fn put(patterns: &mut Vec<Pattern>, language: &Language, sms: String) -> Option<&'static str> {
     match patterns.iter_mut().find(|one| one.language == *language) {
         Some(one) => {
@@ -121,7 +121,7 @@ fn pattern(section: &Section<'_>, key: &str) -> Option<String> {
     }
 }
 
-/// In lower case, as phones compare it; names beyond ASCII in their `xn--` form.
+/// In lower case, as phones compare it; non-ASCII names in their `xn--` form.
 fn host(text: &str) -> Option<String> {
     let fits = |label: &str| {
         (1..=63).contains(&label.len())
@@ -132,7 +132,7 @@ fn host(text: &str) -> Option<String> {
     (text.len() <= MAX_HOST && text.contains('.') && text.split('.').all(fits)).then(|| text.to_ascii_lowercase())
 }
 
-/// Base64, as Google's recipe ends.
+/// Base64, the last step of Google's recipe.
 fn hash(text: &str) -> Option<String> {
     let fits = text.len() == HASH && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'/'));
     fits.then(|| text.to_owned())

@@ -1,14 +1,17 @@
-//! What is allowed but worth a second look.
+//! Settings that are allowed but should be checked.
+
+mod neighbours;
 
 use std::collections::BTreeSet;
 
-use crate::config::address::{is_https, is_loopback};
-use crate::config::{AccountSettings, Settings};
+use crate::config::accounts::AccountSettings;
+use crate::config::settings::Settings;
 use crate::domain::code::Code;
 use crate::domain::route::Platform;
 use crate::domain::sms::{self, RETRIEVER_BYTES};
+use otpost_settings::address::{is_https, is_loopback};
 
-/// Longest that a code is good for, in seconds.
+/// Maximum life of a code, in seconds.
 const LONGEST_LIFE_S: i64 = 600;
 
 /// A sentence each.
@@ -31,13 +34,24 @@ pub(super) fn of(settings: &Settings) -> Vec<String> {
         }
     }
     unused(settings, &mut warnings);
+    warnings.extend(neighbours::of(settings));
+    costly(settings, &mut warnings);
     texts(settings, &mut warnings);
-    for (name, _) in settings.accounts.iter().filter(|(_, account)| account.provider.name() == "cliqtel") {
-        warnings.push(format!(
-            "accounts.{name} uses Cliqtel, which is beta: the shape of its callbacks is not documented but assumed."
-        ));
+    for (name, account) in &settings.accounts {
+        warnings.extend(account.provider.cautions.iter().map(|caution| format!("accounts.{name}{caution}")));
     }
     warnings
+}
+
+fn costly(settings: &Settings, warnings: &mut Vec<String>) {
+    let costly: Vec<&str> =
+        settings.numbers.kinds.iter().filter(|line| line.is_costly()).map(|line| line.as_str()).collect();
+    if !costly.is_empty() {
+        warnings.push(format!(
+            "numbers.kinds has {}: a message to such a number can cost many times another's, and fraudsters earn from it.",
+            costly.join(", ")
+        ));
+    }
 }
 
 fn public_url(settings: &Settings, warnings: &mut Vec<String>) {
@@ -47,7 +61,7 @@ fn public_url(settings: &Settings, warnings: &mut Vec<String>) {
             "server.public_url is {url}: over http API keys, codes and callbacks can be read on the way."
         ));
     }
-    let is_real = |account: &AccountSettings| !is_loopback(account.provider.base_url());
+    let is_real = |account: &AccountSettings| !is_loopback(&account.provider.base_url);
     if is_loopback(url) && settings.accounts.values().any(is_real) {
         warnings.push(format!("server.public_url is {url}: providers cannot reach it with their callbacks."));
     }
@@ -58,8 +72,8 @@ fn unused(settings: &Settings, warnings: &mut Vec<String>) {
         warnings.push("There are no [accounts]: nothing can be sent.".to_owned());
         return;
     }
-    let routes = settings.routes.values().map(|route| &route.way).chain([&settings.route.way]);
-    let named: BTreeSet<&String> = routes.flat_map(|way| &way.steps).collect();
+    let routes = settings.routes.values().map(|route| &route.options).chain([&settings.route.options]);
+    let named: BTreeSet<&String> = routes.flat_map(|options| &options.steps).collect();
     let in_pools = settings.pools.iter().filter(|(name, _)| named.contains(name)).flat_map(|(_, pool)| &pool.accounts);
     let used: BTreeSet<&String> = named.iter().copied().chain(in_pools).collect();
     for name in settings.pools.keys().filter(|name| !named.contains(name)) {
@@ -70,7 +84,7 @@ fn unused(settings: &Settings, warnings: &mut Vec<String>) {
     }
 }
 
-/// The longest code that an app may ask for or bring along, in a text that tells its longest life.
+/// The longest code that an app may request or provide, in a text with the longest life.
 fn texts(settings: &Settings, warnings: &mut Vec<String>) {
     if settings.text.autofill.android_hash.is_none() {
         return;

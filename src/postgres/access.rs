@@ -1,7 +1,7 @@
-//! Who may connect: the service's own account, and nobody else.
+//! Restricts connections to the service's own account.
 //!
-//! The socket's folder (0700) keeps others out already. As root the server runs as an account that other programs may
-//! use too; so the server asks the system who is at the other end of the socket (`peer`).
+//! The socket's folder (0700) already excludes other users. When the service is root, the server runs as an account
+//! that other programs may use too, so the server checks the operating system's name of the connecting user (`peer`).
 
 use std::path::Path;
 
@@ -10,8 +10,8 @@ use super::error::PostgresError;
 use super::files;
 use super::{SERVICE, SUPERUSER};
 
-/// Writes the two files about it into `dir`, which is the service's and not the server's own, and returns the settings
-/// that name them. At every start: an older version trusted whoever came through the socket.
+/// Writes the two access files into `dir`, which belongs to the service and not to the server, and returns the settings
+/// that name them. Runs at every start, because an older version trusted every connection through the socket.
 pub(super) fn write(dir: &Path) -> Result<[String; 2], PostgresError> {
     let (rules, names) = texts(account::own_name().as_deref());
     let write = |setting: &str, name: &str, text: &str| {
@@ -22,7 +22,7 @@ pub(super) fn write(dir: &Path) -> Result<[String; 2], PostgresError> {
     Ok([write("hba_file", "pg_hba.conf", &rules)?, write("ident_file", "pg_ident.conf", &names)?])
 }
 
-/// Where the account has no name, the server could not find one either: then the socket's folder must do.
+/// An account without a name cannot be checked by the server either; the socket's folder is then the only protection.
 fn texts(name: Option<&str>) -> (String, String) {
     let head = "# Written by otpost at every start.\n";
     match name.filter(|name| !name.contains(['"', '\n'])) {

@@ -1,5 +1,5 @@
-//! Whom the server runs as. PostgreSQL refuses root, so a service that runs as root lends it another account and
-//! keeps its own.
+//! The account that runs the server. PostgreSQL refuses root, so a service that runs as root starts it under another
+//! account and keeps its own.
 
 use std::fs;
 use std::io;
@@ -14,19 +14,20 @@ use super::error::PostgresError;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Account {
     uid: u32,
-    /// `None`: the service is not root, and the server runs as the service does.
+    /// `None`: the service is not root, and the server uses the same account.
     other: Option<Other>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Other {
     gid: u32,
-    /// For messages: a name, or a number.
+    /// For messages: a name or a number.
     name: String,
 }
 
 impl Account {
-    /// As root: the owner of `data` when it exists, else `postgres`, else `nobody`. Otherwise the service's own.
+    /// When the service is root: the owner of `data` if it exists, else `postgres`, else `nobody`. Otherwise the
+    /// service's own account.
     pub(super) fn choose(data: &Path) -> Result<Self, PostgresError> {
         let uid = rustix::process::geteuid().as_raw();
         if uid != 0 {
@@ -46,7 +47,7 @@ impl Account {
         self.uid
     }
 
-    /// Makes `command` run as this account (without the service's groups), and without the service's environment.
+    /// Makes `command` run as this account, without the service's groups and environment.
     pub(super) fn run(&self, command: &mut Command) {
         environment::clean(command);
         if let Some(other) = &self.other {
@@ -54,7 +55,7 @@ impl Account {
         }
     }
 
-    /// A new folder with mode 0700 that belongs to this account.
+    /// Creates a folder with mode 0700 that belongs to this account.
     pub(super) fn make_private_dir(&self, dir: &Path) -> io::Result<()> {
         fs::DirBuilder::new().mode(0o700).create(dir)?;
         match &self.other {
@@ -63,20 +64,20 @@ impl Account {
         }
     }
 
-    /// Fails when a lent account cannot enter `dir` or a folder above it; /root (0700) is the usual one. `dir` must
-    /// be canonical. Access control lists are not looked at.
+    /// Fails if the other account cannot enter `dir` or a folder above it; /root (0700) is the usual cause. `dir` must
+    /// be canonical. Access control lists are not checked.
     pub(super) fn check_enters(&self, dir: &Path) -> Result<(), PostgresError> {
         let Some(other) = &self.other else { return Ok(()) };
         for folder in dir.ancestors() {
-            let meta = fs::metadata(folder).map_err(PostgresError::io("look at", folder))?;
-            let bit = if meta.uid() == self.uid {
+            let metadata = fs::metadata(folder).map_err(PostgresError::io("look at", folder))?;
+            let bit = if metadata.uid() == self.uid {
                 0o100
-            } else if meta.gid() == other.gid {
+            } else if metadata.gid() == other.gid {
                 0o010
             } else {
                 0o001
             };
-            if meta.mode() & bit == 0 {
+            if metadata.mode() & bit == 0 {
                 return Err(PostgresError::CannotEnter {
                     account: other.name.clone(),
                     closed: folder.to_owned(),
@@ -88,7 +89,7 @@ impl Account {
     }
 }
 
-/// The service's own name, as the server sees who connects. `None` when /etc/passwd does not have it.
+/// The service's own account name, as the server sees the connecting user. `None` when /etc/passwd does not list it.
 pub(super) fn own_name() -> Option<String> {
     let uid = rustix::process::geteuid().as_raw().to_string();
     let passwd = fs::read_to_string("/etc/passwd").ok()?;
@@ -96,7 +97,7 @@ pub(super) fn own_name() -> Option<String> {
     line.split(':').next().map(str::to_owned)
 }
 
-/// The standard library cannot look accounts up; these two are in the file wherever they exist.
+/// The standard library cannot look up accounts. `postgres` and `nobody` are in this file on systems that have them.
 fn in_passwd(passwd: &str, name: &str) -> Option<Account> {
     passwd.lines().find_map(|line| {
         let mut fields = line.split(':');

@@ -1,16 +1,16 @@
-//! Making a database. The only SQL outside the store: it runs before the store has a database.
+//! Creates a database. This is the only SQL outside the store: it runs before the store has a database.
 
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
 
 /// <https://www.postgresql.org/docs/15/errcodes-appendix.html>: `duplicate_database`, and `unique_violation` when two
-/// create it in the same moment.
+/// sessions create it at the same moment.
 const EXISTS_ALREADY: [&str; 2] = ["42P04", "23505"];
 
-/// Makes the database `name` unless it exists. `admin_url` names another database of the same server, with a role that
-/// may create databases. Many may call it at once, and again.
+/// Creates the database `name` unless it exists. `admin_url` names another database of the same server, with a role
+/// that may create databases. Concurrent and repeated calls are safe.
 ///
 /// # Errors
-/// No connection, or the role may not create databases.
+/// The connection failed, or the role may not create databases.
 pub async fn ensure_database(admin_url: &str, name: &str) -> Result<(), sqlx::Error> {
     let mut admin = PgConnection::connect(admin_url).await?;
     let exists: bool = sqlx::query_scalar("select exists (select from pg_database where datname = $1)")
@@ -29,11 +29,11 @@ pub async fn ensure_database(admin_url: &str, name: &str) -> Result<(), sqlx::Er
     admin.close().await
 }
 
-/// Makes `role`, which may do nothing but own the database `name`, and gives it everything in it. `admin_url` and
-/// `database_url` are a superuser's. May be called again.
+/// Creates `role`, whose only right is to own the database `name`, and makes it the owner of everything there.
+/// `admin_url` and `database_url` belong to a superuser. May be repeated.
 ///
 /// # Errors
-/// No connection, or no superuser.
+/// The connection failed, or the role is not a superuser.
 pub async fn hand_over(admin_url: &str, database_url: &str, name: &str, role: &str) -> Result<(), sqlx::Error> {
     let (role, name) = (quoted(role), quoted(name));
     let mut admin = PgConnection::connect(admin_url).await?;
@@ -52,7 +52,7 @@ pub async fn hand_over(admin_url: &str, database_url: &str, name: &str, role: &s
     sqlx::raw_sql(AssertSqlSafe(confine)).execute(&mut admin).await?;
     admin.close().await?;
 
-    // `reassign owned` refuses the superuser that initdb made, so each object by itself.
+    // `reassign owned` refuses the superuser that initdb created, so each object is changed by itself.
     let mut database = PgConnection::connect(database_url).await?;
     let alter: Vec<String> =
         sqlx::query_scalar(AssertSqlSafe(OWNED.replace("ROLE", &role))).fetch_all(&mut database).await?;
@@ -65,8 +65,8 @@ pub async fn hand_over(admin_url: &str, database_url: &str, name: &str, role: &s
 /// <https://www.postgresql.org/docs/15/errcodes-appendix.html>: `duplicate_object`, `unique_violation`.
 const ROLE_EXISTS: [&str; 2] = ["42710", "23505"];
 
-/// One statement for each object of the connected role outside the system's schemas. What belongs to another object
-/// (a row type, the index of a key, the sequence of a column) follows it.
+/// One statement for each object of the connected role outside the system schemas. Objects that belong to another one
+/// (a row type, the index of a key, the sequence of a column) follow it.
 const OWNED: &str = "
     with ours as (select oid from pg_namespace
                    where nspname <> 'information_schema' and nspname not like 'pg\\_%'),

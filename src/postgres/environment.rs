@@ -1,16 +1,16 @@
-//! What the server's programs see of the service's environment.
+//! The part of the service's environment that the server's programs receive.
 
 use std::env;
 use std::process::Command;
 
-/// Where programs and libraries are. Everything else stays with the service: its environment holds keys and tokens, and
-/// what a child was started with can be read as long as it lives.
+/// Where programs and libraries are. Nothing else is passed on: the service's environment contains keys and tokens, and
+/// a child's initial environment can be read as long as it runs.
 const KEPT: [&str; 2] = ["PATH", "LD_LIBRARY_PATH"];
 
-/// Every command of this module goes through here.
+/// Every command of this module is prepared here.
 pub(super) fn clean(command: &mut Command) {
     command.env_clear();
     command.envs(KEPT.iter().filter_map(|name| Some((name, env::var_os(name)?))));
-    // Messages are read by `server::last_words`.
+    // `server::last_words` reads English messages.
     command.env("LC_ALL", "C");
 }

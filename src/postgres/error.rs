@@ -1,4 +1,4 @@
-//! Why the private cluster cannot run. Shown to operators as they are, so each says what to do.
+//! Why the private cluster cannot run. Operators see these texts unchanged, so each says what to do.
 
 use std::io;
 use std::path::{Path, PathBuf};

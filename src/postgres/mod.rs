@@ -1,15 +1,15 @@
-//! A private PostgreSQL cluster, for those who name no `DATABASE_URL`: whatever server programs the machine has, run as
-//! a child of the service on a directory of its own, reached by a socket only.
+//! A private PostgreSQL cluster, used when no `DATABASE_URL` is set: the machine's own server programs, run as a child
+//! of the service on a separate directory, reachable only through a socket.
 //!
-//! Synchronous, since it is used before the runtime starts and after it ends. A directory holds:
+//! Synchronous, because it is used before the runtime starts and after it ends. A directory contains:
 //!
 //! | name | what |
 //! | --- | --- |
 //! | `lock` | locked by the one process that uses the directory |
-//! | `data` | the cluster; `data.new` while initdb is making it |
+//! | `data` | the cluster; `data.new` while initdb creates it |
 //! | `pg_hba.conf`, `pg_ident.conf` | who may connect |
 //! | `socket` | the server's socket (elsewhere when the path is too long) |
-//! | `server.log`, `server.log.old` | what the server wrote since its start, and before |
+//! | `server.log`, `server.log.old` | the server's log since its start, and the one before |
 
 use std::fs::{self, File, TryLockError};
 use std::path::{Path, PathBuf};
@@ -34,26 +34,26 @@ pub use error::PostgresError;
 use programs::{Places, Programs};
 use server::{Refusal, Server};
 
-/// The superuser of the cluster, for what is done to it as a whole.
+/// The superuser of the cluster, for administration.
 const SUPERUSER: &str = "otpost";
-/// The role of the service: it owns its database and may do nothing else.
+/// The role of the service: it owns its database and has no other right.
 const SERVICE: &str = "otpost_service";
 /// After `kill -9` of a server its backends need 3-5 s to notice.
 const STILL_HELD_WITHIN: Duration = Duration::from_secs(15);
 const STILL_HELD_POLL: Duration = Duration::from_millis(200);
 
-/// What the cluster is for. A directory must keep its profile.
+/// Purpose of the cluster. A directory must keep its profile.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Profile {
-    /// Keeps what it has committed, whatever happens.
+    /// Never loses committed data.
     Durable,
-    /// For tests: never syncs. When it does not start, or another version made it, it is made anew.
+    /// For tests: never syncs. If it does not start, or another version created it, it is created anew.
     Throwaway,
 }
 
 /// A running cluster. Dropping it shuts the server down (fast shutdown; at most 35 s, usually 50 ms).
 pub struct Cluster {
-    // Dropped in this order: the server must be gone before another process may take the directory.
+    // Fields are dropped in this order: the server must be gone before another process may take the directory.
     server: Server,
     _outside: Outside,
     _lock: File,
@@ -63,16 +63,15 @@ pub struct Cluster {
 }
 
 impl Cluster {
-    /// Starts the cluster in `dir`, which is made when missing, as is the cluster. Takes about a second the first time
-    /// and under 0.1 s later; after a crash as long as PostgreSQL needs to recover (5 minutes at most). May be called
-    /// from any thread.
+    /// Starts the cluster in `dir`; both are created if missing. Takes about a second the first time and under 0.1 s
+    /// later; after a crash as long as PostgreSQL needs to recover (5 minutes at most). May be called from any thread.
     ///
     /// # Errors
     /// No server programs; `dir` used by another process; `dir` closed to the account that runs PostgreSQL when the
-    /// service is root; initdb or the server failing. Nothing is left running.
+    /// service is root; initdb or the server failed. Nothing is left running.
     pub fn start(dir: &Path, profile: Profile) -> Result<Self, PostgresError> {
         files::own_folder(dir)?;
-        // The server compares paths and changes its directory.
+        // The server compares paths and changes its working directory.
         let dir = fs::canonicalize(dir).map_err(PostgresError::io("look at", dir))?;
         let lock = lock(&dir)?;
         let (server, socket) = match launch(&dir, profile, None) {
@@ -86,8 +85,14 @@ impl Cluster {
         Ok(Self { server, _outside: outside, _lock: lock, dir, profile, socket })
     }
 
-    /// Starts the server again when it has ended by itself, say because somebody killed it; the address stays the
-    /// same. To be called every second or so. Returns whether there was need; then it takes up to 15 s.
+    /// Whether `dir` holds a cluster, running or not. A folder that cannot be read counts as one: starting it reports
+    /// the cause.
+    pub fn is_in(dir: &Path) -> bool {
+        dir.join("data").try_exists().unwrap_or(true)
+    }
+
+    /// Restarts the server if it has ended, for example because it was killed; the address stays the same. Call it
+    /// about once a second. Returns whether a restart was needed; a restart takes up to 15 s.
     ///
     /// # Errors
     /// As [`Cluster::start`]; calling it again is safe.
@@ -99,14 +104,14 @@ impl Cluster {
         Ok(true)
     }
 
-    /// The address of `database` in this cluster for its superuser, for sqlx and for psql. `postgres` always exists; see
+    /// The superuser's address of `database` in this cluster, for sqlx and psql. `postgres` always exists; see
     /// [`ensure_database`] for others.
     pub fn url(&self, database: &str) -> String {
         socket::url(&self.socket, SUPERUSER, database)
     }
 
-    /// Makes `database`, and an ordinary role that owns it. Returns the address for that role. May be called again, also
-    /// on a database of a former version, whose superuser was the service's role.
+    /// Creates `database` and an ordinary role that owns it. Returns that role's address. May be repeated, also on a
+    /// database of an older version, where the service used the superuser.
     ///
     /// # Errors
     /// When the server refuses.
@@ -119,8 +124,8 @@ impl Cluster {
         Ok(socket::url(&self.socket, SERVICE, database))
     }
 
-    /// The address for the service's role of `database` in the cluster that another process runs in `dir`; `None` when none is ready there. It
-    /// ends when that process does.
+    /// The service role's address of `database` in the cluster that another process runs in `dir`; `None` when none is
+    /// ready there. The address is valid as long as that process runs.
     pub fn url_of_running(dir: &Path, database: &str) -> Option<String> {
         let file = fs::read_to_string(dir.join("data").join("postmaster.pid")).ok()?;
         let mut lines = file.lines();
@@ -134,11 +139,11 @@ impl Cluster {
         self.server.id()
     }
 
-    /// Shuts the server down and waits for it, as dropping does; close the connections first.
+    /// Shuts the server down and waits for it, like dropping it; close the connections first.
     pub fn stop(self) {}
 }
 
-/// A socket's folder that is not in the cluster's own. It is empty once the server has ended.
+/// A socket folder outside the cluster's own. It is empty once the server has ended.
 struct Outside(Option<PathBuf>);
 
 impl Drop for Outside {
@@ -149,13 +154,23 @@ impl Drop for Outside {
     }
 }
 
+/// How long to wait for a lock. A process that was just forked holds our locks until it executes its program, so a lock
+/// that was just released may still seem taken.
+const LOCK_WITHIN: Duration = Duration::from_secs(1);
+
 fn lock(dir: &Path) -> Result<File, PostgresError> {
     let path = dir.join("lock");
     let file = files::private_file(&path, false)?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => Err(PostgresError::InUse(path)),
-        Err(TryLockError::Error(error)) => Err(PostgresError::io("lock", &path)(error)),
+    let began = Instant::now();
+    loop {
+        match file.try_lock() {
+            Ok(()) => return Ok(file),
+            Err(TryLockError::WouldBlock) if began.elapsed() < LOCK_WITHIN => {
+                thread::sleep(Duration::from_millis(20));
+            }
+            Err(TryLockError::WouldBlock) => return Err(PostgresError::InUse(path)),
+            Err(TryLockError::Error(error)) => return Err(PostgresError::io("lock", &path)(error)),
+        }
     }
 }
 
@@ -175,7 +190,7 @@ fn launch(dir: &Path, profile: Profile, kept: Option<&Path>) -> Result<(Server, 
     Ok((serve(&programs, &account, dir, profile, &socket)?, socket))
 }
 
-/// The major version that made `data`; `None` when there is none yet.
+/// The major version that created `data`; `None` if it does not exist yet.
 fn pinned(data: &Path) -> Result<Option<u32>, PostgresError> {
     if !data.exists() {
         return Ok(None);
@@ -186,13 +201,14 @@ fn pinned(data: &Path) -> Result<Option<u32>, PostgresError> {
     Ok(Some(text.trim().parse().map_err(not_a_number).map_err(PostgresError::io("read", &file))?))
 }
 
-/// Makes the cluster beside its place and renames it: an interrupted first start leaves nothing that looks whole.
+/// Creates the cluster under another name and renames it, so that an interrupted first start leaves nothing that looks
+/// complete.
 fn initdb(programs: &Programs, account: &Account, data: &Path, profile: Profile) -> Result<(), PostgresError> {
     let new = data.with_extension("new");
     remove(&new)?;
     account.make_private_dir(&new).map_err(PostgresError::io("make the folder", &new))?;
     let mut command = Command::new(programs.path("initdb"));
-    // Text is compared by bytes: the order never depends on a machine's libraries.
+    // Text is compared by bytes, so the order does not depend on a machine's libraries.
     command.args(["--username", SUPERUSER, "--auth=peer", "--encoding=UTF8", "--locale=C", "--no-instructions"]);
     command.arg(match profile {
         Profile::Durable => "--data-checksums",
@@ -218,7 +234,7 @@ fn serve(
 ) -> Result<Server, PostgresError> {
     let log = dir.join("server.log");
     let access = access::write(dir)?;
-    // There is none at the first start.
+    // It does not exist at the first start.
     fs::rename(&log, dir.join("server.log.old")).ok();
     let started = Instant::now();
     loop {
@@ -240,7 +256,7 @@ fn settings(profile: Profile, socket: &Path, access: &[String]) -> Vec<String> {
         "timezone=UTC",
         "log_timezone=UTC",
         "log_checkpoints=off",
-        // Details of an error repeat values, and values are people's numbers.
+        // Error details repeat values, which may be phone numbers.
         "log_error_verbosity=terse",
         "log_min_error_statement=panic",
     ];
@@ -266,7 +282,7 @@ fn settings(profile: Profile, socket: &Path, access: &[String]) -> Vec<String> {
     settings.flat_map(|setting| ["-c".to_owned(), setting]).collect()
 }
 
-/// The setting is a list with commas; a quoted entry may hold anything.
+/// The setting is a comma-separated list; a quoted entry may contain any character.
 fn quoted_in_list(path: &Path) -> String {
     format!("\"{}\"", path.display().to_string().replace('"', "\"\""))
 }

@@ -1,4 +1,4 @@
-//! What `postmaster.pid` in a data directory says, and what an earlier server may have left behind.
+//! Reads `postmaster.pid` in a data directory, and ends what an earlier server left behind.
 //!
 //! Its lines: 1 the process id, 2 the data directory, 3 the start time, 4 the port, 5 the socket's folder, 6 the
 //! address, 7 the shared memory, 8 the status (`starting`, `stopping`, `ready`, `standby`, padded with spaces).
@@ -11,21 +11,21 @@ use super::account::Account;
 use super::error::PostgresError;
 use super::programs::Programs;
 
-/// Whether the server with process id `pid` takes connections.
+/// Whether the server with process id `pid` accepts connections.
 pub(super) fn is_ready(data: &Path, pid: u32) -> bool {
     let Ok(text) = fs::read_to_string(pid_file(data)) else { return false };
     let mut lines = text.lines();
     lines.next().and_then(|line| line.parse().ok()) == Some(pid) && lines.nth(6).map(str::trim_end) == Some("ready")
 }
 
-/// Ends what an earlier service left in `data`, which must be canonical. The caller holds the directory's lock, so a
-/// server that still runs there has lost its service.
+/// Ends what an earlier service left in `data`, which must be canonical. The caller holds the directory's lock, so the
+/// service of a server that still runs there has ended.
 ///
-/// - It runs: it is asked to shut down (fast), and waited for (at most 60 s).
-/// - It is a zombie that nobody reaps, or its process id now belongs to another program: PostgreSQL would take it for
-///   a running server and refuse to start, so the file is removed. PostgreSQL still checks for left-over
-///   backends by their shared memory.
-/// - It is gone: PostgreSQL sees that by itself.
+/// - The server runs: it is asked for a fast shutdown and waited for (at most 60 s).
+/// - The process is an unreaped zombie, or its id now belongs to another program: PostgreSQL would mistake it for a
+///   running server and refuse to start, so the file is removed. PostgreSQL still checks for left-over backends by
+///   their shared memory.
+/// - The process is gone: PostgreSQL detects that itself.
 pub(super) fn end_left_over(data: &Path, programs: &Programs, account: &Account) -> Result<(), PostgresError> {
     let file = pid_file(data);
     let Ok(text) = fs::read_to_string(&file) else { return Ok(()) };
@@ -38,7 +38,7 @@ pub(super) fn end_left_over(data: &Path, programs: &Programs, account: &Account)
             stop.args(["stop", "--silent", "--mode=fast", "--timeout=60", "--pgdata"]).arg(data);
             stop.current_dir(data).stdin(Stdio::null());
             account.run(&mut stop);
-            // When it fails the start below fails too, and says more.
+            // If it fails, the start below fails too, with a better message.
             stop.output().map_err(PostgresError::io("run", &programs.path("pg_ctl")))?;
             Ok(())
         }
@@ -47,9 +47,9 @@ pub(super) fn end_left_over(data: &Path, programs: &Programs, account: &Account)
 
 #[derive(Debug, PartialEq, Eq)]
 enum Process {
-    /// A server of this data directory: that is its working directory.
+    /// A server of this data directory, recognised by its working directory.
     Server,
-    /// A zombie, or some other program.
+    /// A zombie, or another program.
     Unrelated,
     Gone,
 }
@@ -60,12 +60,12 @@ fn look_at(pid: u32, data: &Path) -> Process {
         return Process::Server;
     }
     let process = PathBuf::from(format!("/proc/{pid}"));
-    // `pid (name) state ...`; the name may hold anything.
+    // `pid (name) state ...`; the name may contain any character.
     let Ok(stat) = fs::read_to_string(process.join("stat")) else { return Process::Gone };
     let zombie = stat.rsplit_once(") ").is_none_or(|(_, rest)| rest.starts_with(['Z', 'X']));
     match fs::read_link(process.join("cwd")) {
         Ok(cwd) if cwd == data && !zombie => Process::Server,
-        // It ended between the two looks, or belongs to somebody else.
+        // It ended between the two checks, or belongs to another user.
         _ => Process::Unrelated,
     }
 }

@@ -1,4 +1,4 @@
-//! Where PostgreSQL's server programs are.
+//! Finds PostgreSQL's server programs.
 
 use std::cmp::Reverse;
 use std::env;
@@ -10,7 +10,7 @@ use std::process::{Command, Stdio};
 use super::environment;
 use super::error::PostgresError;
 
-/// The schema needs nothing newer; older servers no longer get fixes.
+/// The schema needs nothing newer; older servers no longer receive fixes.
 const OLDEST_MAJOR: u32 = 15;
 
 /// A folder with `initdb` and `postgres` of one installation.
@@ -20,12 +20,12 @@ pub(super) struct Programs {
     pub(super) major: u32,
 }
 
-/// The places to look in, taken from the environment once so that tests can name others.
+/// The places to search, read from the environment once so that tests can name others.
 pub(super) struct Places {
-    /// `OTPOST_PG_BIN`. Set but empty counts as not set: the Makefile passes it so when `DATABASE_URL` is set.
+    /// `OTPOST_PG_BIN`. An empty value counts as not set: the Makefile passes it empty when `DATABASE_URL` is set.
     named: Option<PathBuf>,
     path: OsString,
-    /// Holds one folder per major version, as Debian has it.
+    /// Contains one folder per major version, as on Debian.
     installed: PathBuf,
 }
 
@@ -39,7 +39,7 @@ impl Places {
     }
 
     /// The first of: `OTPOST_PG_BIN`, `PATH`, `/usr/lib/postgresql/*/bin` from the newest down. `pinned` is the major
-    /// version of a data directory that exists: no other can open it.
+    /// version of an existing data directory, which no other version can open.
     pub(super) fn find(&self, pinned: Option<(&Path, u32)>) -> Result<Programs, PostgresError> {
         let named = self.named.iter().map(|bin| (bin, Programs::in_folder(bin)));
         if let Some((bin, None)) = named.clone().next() {
@@ -74,8 +74,8 @@ impl Programs {
         self.bin.join(name)
     }
 
-    /// An entry of `PATH` may hold a link to a single program, while the rest of the installation, `share/` too, is
-    /// found from where the program really lies.
+    /// An entry of `PATH` may contain a link to a single program. The rest of the installation, including `share/`, is
+    /// found relative to the link's target.
     fn behind(folder: &Path) -> Option<Self> {
         let postgres = fs::canonicalize(folder.join("postgres")).ok()?;
         Self::in_folder(postgres.parent()?)

@@ -1,4 +1,4 @@
-//! One running server process: started so that it ends with the service, stopped within a bound.
+//! One running server process: it ends with the service, and stops within a bounded time.
 
 use std::fs;
 use std::io;
@@ -18,13 +18,13 @@ use super::files;
 use super::postmaster;
 use super::programs::Programs;
 
-/// PostgreSQL takes connections only after it has repeated its log since the last checkpoint; that can take minutes
+/// PostgreSQL accepts connections only after it has replayed its log since the last checkpoint; that can take minutes
 /// after a crash under load.
 const READY_WITHIN: Duration = Duration::from_secs(300);
 const READY_POLL: Duration = Duration::from_millis(5);
 /// A fast shutdown writes a checkpoint.
 const FAST_STOP_WITHIN: Duration = Duration::from_secs(30);
-/// An immediate one writes nothing; the next start repairs.
+/// An immediate shutdown writes nothing; the next start recovers.
 const IMMEDIATE_STOP_WITHIN: Duration = Duration::from_secs(5);
 const STOP_POLL: Duration = Duration::from_millis(5);
 
@@ -33,19 +33,19 @@ pub(super) struct Server {
     process: Child,
     /// Closed after the process has ended; see [`spawn_kept`].
     _keeper: mpsc::Sender<()>,
-    /// Where there is no setpriv; see [`watch`].
+    /// Used where setpriv is not available; see [`watch`].
     watcher: Option<Child>,
 }
 
 /// Why a start failed.
 pub(super) enum Refusal {
-    /// What is left of a killed server still holds the directory: it goes away within seconds, so try again.
+    /// Processes of a killed server still hold the directory; they end within seconds, so try again.
     StillHeld(PostgresError),
     Final(PostgresError),
 }
 
 impl Server {
-    /// Starts `postgres` with `arguments` on `data` and returns when it takes connections. Overwrites `log`.
+    /// Starts `postgres` with `arguments` on `data` and returns when it accepts connections. Overwrites `log`.
     pub(super) fn start(
         programs: &Programs,
         account: &Account,
@@ -63,7 +63,7 @@ impl Server {
         }
         command.arg("-D").arg(data).args(arguments);
         command.stdin(Stdio::null()).stdout(output).stderr(errors).current_dir(data);
-        // Ctrl-C must reach the service only, which still needs its database.
+        // Ctrl-C must reach only the service, which still needs its database.
         command.process_group(0);
         account.run(&mut command);
         let (process, keeper) =
@@ -95,7 +95,7 @@ impl Server {
     }
 
     fn signal(&self, signal: Signal) {
-        // It can only fail when the process has ended, and then there is nothing to do.
+        // It can fail only if the process has ended, and then nothing is left to do.
         kill_process(Pid::from_child(&self.process), signal).ok();
     }
 
@@ -119,7 +119,7 @@ impl Drop for Server {
             watcher.kill().ok();
             watcher.wait().ok();
         }
-        // A process id that has been waited for may belong to somebody else by now.
+        // The id of a process that was waited for may belong to another process by now.
         if self.has_ended() {
             return;
         }
@@ -139,10 +139,10 @@ impl Drop for Server {
     }
 }
 
-/// Of util-linux: the kernel asks the server to shut down when the service ends, however it ends.
+/// Options of util-linux setpriv: the kernel asks the server to shut down when the service ends, however it ends.
 const TIE: [&str; 2] = ["--pdeathsig", "INT"];
 
-/// Busybox has a setpriv that cannot do it, so it is tried.
+/// Busybox has a setpriv without this option, so the option is tried.
 fn has_setpriv() -> bool {
     let mut probe = Command::new("setpriv");
     environment::clean(&mut probe);
@@ -150,9 +150,9 @@ fn has_setpriv() -> bool {
     probe.status().is_ok_and(|status| status.success())
 }
 
-/// Where there is no setpriv: a shell that waits until the service's end of its standard input closes, which it does
-/// however the service ends, and then asks the server to shut down. When even the shell is missing, a server
-/// outlives a killed service, and the next start ends it.
+/// Used where setpriv is not available: a shell waits until its standard input closes, which happens however the
+/// service ends, and then asks the server to shut down. If the shell is missing too, the server outlives a killed
+/// service, and the next start ends it.
 fn watch(server: u32, account: &Account) -> Option<Child> {
     let mut command = Command::new("sh");
     command.args(["-c", &format!("read -r end; kill -INT {server}")]);
@@ -163,8 +163,8 @@ fn watch(server: u32, account: &Account) -> Option<Child> {
 
 /// Spawns from a thread that lives until the returned sender is dropped.
 ///
-/// The kernel ties the death signal to the *thread* that started the child. Started from a test or from a pool of
-/// threads, the server would be shut down as soon as that thread ends, so it gets a thread of its own.
+/// The kernel ties the death signal to the *thread* that started the child. Started from a test or from a thread pool,
+/// the server would be shut down as soon as that thread ends, so it gets a thread of its own.
 fn spawn_kept(mut command: Command) -> io::Result<(Child, mpsc::Sender<()>)> {
     let (spawned, result) = mpsc::channel();
     let (keeper, ended) = mpsc::channel::<()>();
@@ -187,7 +187,7 @@ fn refusal(log: &Path, status: ExitStatus) -> Refusal {
     }
 }
 
-/// The line of a log or of initdb's output that says what went wrong: the last fatal one, else the last.
+/// The line of a log or of initdb's output that tells the cause: the last fatal one, else the last.
 pub(super) fn last_words(text: &str) -> Option<String> {
     let lines = || text.lines().map(str::trim).filter(|line| !line.is_empty());
     let line = lines()

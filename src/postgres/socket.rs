@@ -1,5 +1,5 @@
-//! The folder of the server's socket. The server listens nowhere else, and the folder is closed (0700) to others: there
-//! is no port to choose and no password to keep.
+//! The folder of the server's socket. The server listens nowhere else, and the folder is closed (0700) to other users,
+//! so no port and no password are needed.
 
 use std::env;
 use std::io::ErrorKind;
@@ -12,13 +12,13 @@ use super::account::Account;
 use super::error::PostgresError;
 use super::files;
 
-/// The server names its socket so in every folder; the number is its port, which nothing else uses.
+/// The server gives its socket this name in every folder; the number is its port, which nothing else uses.
 const NAME: &str = ".s.PGSQL.5432";
 pub(super) const PORT: &str = "5432";
-/// What the address of a Unix socket can hold on Linux, without the closing zero. The server refuses more.
+/// Maximum length of a Unix socket's path on Linux, without the terminating zero. The server refuses longer paths.
 const LONGEST: usize = 107;
 
-/// Makes, or takes again, `dir`/socket; or a folder elsewhere when `dir` is too deep. `kept`: the one of an earlier start,
+/// Creates or reuses `dir`/socket, or a folder elsewhere if `dir` is too deep. `kept`: the folder of an earlier start,
 /// whose address is in use.
 pub(super) fn prepare(dir: &Path, account: &Account, kept: Option<&Path>) -> Result<PathBuf, PostgresError> {
     let places: Vec<PathBuf> = match kept {
@@ -30,7 +30,7 @@ pub(super) fn prepare(dir: &Path, account: &Account, kept: Option<&Path>) -> Res
         let refused = match account.make_private_dir(&folder) {
             Ok(()) => return Ok(folder),
             Err(error) if error.kind() == ErrorKind::AlreadyExists => {
-                // Some of these places are open to all, so a folder is ours only when its owner says so.
+                // Some of these places are writable for everyone, so the folder's owner is checked.
                 match files::close_folder_of(&folder, account.uid()) {
                     Ok(true) => return Ok(folder),
                     Ok(false) => PostgresError::SocketFolderTaken(folder),
@@ -39,18 +39,18 @@ pub(super) fn prepare(dir: &Path, account: &Account, kept: Option<&Path>) -> Res
             }
             Err(error) => PostgresError::io("make the folder", &folder)(error),
         };
-        tracing::warn!(error = %refused, "the database's socket goes elsewhere");
+        tracing::warn!(error = %refused, "the database's socket is placed in another folder");
         first = first.or(Some(refused));
     }
     Err(first.unwrap_or_else(|| PostgresError::SocketPathTooLong(dir.join("socket"))))
 }
 
-/// In order. All but the last are the same at every start, so that a killed service leaves one folder and not many; the
-/// last one cannot be guessed, so nobody can be there before us.
+/// In order of preference. All but the last are the same at every start, so a killed service leaves one folder and not
+/// many. The last one cannot be guessed, so nobody can create it before us.
 fn places(dir: &Path) -> impl Iterator<Item = PathBuf> {
     let name = short_name(dir);
     let of_root = rustix::process::geteuid().is_root().then(|| PathBuf::from("/run"));
-    // Root's own is closed to the account that runs the server.
+    // Root's own folder is closed to the account that runs the server.
     let of_user = env::var_os("XDG_RUNTIME_DIR").filter(|dir| of_root.is_none() && !dir.is_empty()).map(PathBuf::from);
     let temporary = env::temp_dir();
     let unknown = temporary.join(format!("{name}-{}", hex::encode(rand::random::<[u8; 8]>())));
@@ -58,7 +58,7 @@ fn places(dir: &Path) -> impl Iterator<Item = PathBuf> {
     [dir.join("socket")].into_iter().chain(fixed).chain([unknown])
 }
 
-/// The address in the form that libpq and sqlx share. `database` and the path may hold any characters.
+/// The address in the form that libpq and sqlx share. `database` and the path may contain any characters.
 pub(super) fn url(folder: &Path, role: &str, database: &str) -> String {
     format!(
         "postgres://{role}@localhost/{}?host={}",

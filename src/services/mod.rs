@@ -1,34 +1,14 @@
-//! One use case per file. Services ask the domain what follows, and have the store write it down.
+//! The use cases, one per file. Services call the domain for decisions, and the store to persist them.
 
 pub mod randomness;
 pub mod swap;
-pub mod breaker;
-pub mod limiter;
-pub mod account;
-pub mod instances;
-pub mod backlog;
-pub mod watch;
-pub mod pulse;
-pub mod take_pulse;
-pub mod memory;
-pub mod quarantine;
-pub mod under_way;
-pub mod transitions;
-pub mod ledger;
-pub mod intake;
-pub mod message_view;
+pub mod database_error;
 pub mod policy;
-pub mod choose_route;
-pub mod accept_message;
-pub mod timeline;
-pub mod dispatch;
-pub mod apply_receipts;
-pub mod take_callback;
-pub mod ask;
-pub mod replace;
-pub mod end_lives;
-pub mod recover;
-pub mod forget;
-pub mod orphans;
-pub mod app_keys;
-pub mod replay;
+pub mod keys;
+pub mod accounts;
+pub mod routing;
+pub mod ledger;
+pub mod messages;
+pub mod delivery;
+pub mod callbacks;
+pub mod upkeep;

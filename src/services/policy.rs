@@ -1,13 +1,14 @@
-//! What the settings decide about new messages. It is replaced as a whole when they are read anew; a message that is under
-//! way keeps the route that it was accepted with.
+//! What the settings decide about new messages. A reload replaces it as a whole; a message in progress keeps the route
+//! with which it was accepted.
 
 use std::collections::BTreeMap;
 
 use crate::domain::language::Languages;
+use crate::domain::phone::{Number, NumberRules, Phone, PhoneError};
 use crate::domain::routing::Routing;
 use crate::domain::texts::Texts;
 
-/// What a purpose decides where the request does not.
+/// Defaults of a purpose, used where the request sets nothing.
 #[derive(Clone, Debug)]
 pub struct PurposeDefaults {
     pub valid_for_s: i32,
@@ -19,16 +20,27 @@ pub struct PurposeDefaults {
 pub struct Policy {
     pub purposes: BTreeMap<String, PurposeDefaults>,
     pub routing: Routing,
-    /// In which there is a text or a template.
+    /// Languages of the texts and templates.
     pub languages: Languages,
     pub texts: Texts,
-    /// Wrong codes before a message is exhausted.
+    pub numbers: NumberRules,
+    /// Number of wrong codes after which a message is exhausted.
     pub max_tries: i16,
 }
 
 impl Policy {
+    /// Reads a number and checks it against the settings.
+    ///
     /// # Errors
-    /// Says which purposes there are.
+    /// [`PhoneError`].
+    pub fn number(&self, text: &str) -> Result<Number, PhoneError> {
+        let number = Phone::read(text)?;
+        self.numbers.check(&number)?;
+        Ok(number)
+    }
+
+    /// # Errors
+    /// Lists the existing purposes.
     pub fn purpose(&self, name: &str) -> Result<&PurposeDefaults, String> {
         self.purposes.get(name).ok_or_else(|| {
             let known: Vec<&str> = self.purposes.keys().map(String::as_str).collect();

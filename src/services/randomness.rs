@@ -5,7 +5,7 @@ use rand::rngs::SysRng;
 use uuid::Uuid;
 
 /// # Panics
-/// When the operating system has no randomness to give: nothing here could go on safely.
+/// When the operating system provides no randomness: nothing could safely continue.
 pub fn bytes<const N: usize>() -> [u8; N] {
     let mut bytes = [0; N];
     SysRng.try_fill_bytes(&mut bytes).expect("the operating system gives randomness");
@@ -16,7 +16,7 @@ pub fn word() -> u64 {
     u64::from_be_bytes(bytes())
 }
 
-/// 0 up to, but not including 1.
+/// A random number of at least 0 and less than 1.
 pub fn fraction() -> f64 {
     (word() >> 11) as f64 / (1_u64 << 53) as f64
 }
@@ -27,7 +27,7 @@ pub fn id(at: chrono::DateTime<chrono::Utc>) -> Uuid {
     uuid::Builder::from_unix_timestamp_millis(millis, &bytes()).into_uuid()
 }
 
-/// A UUIDv4, for what must not be guessed and has no time.
+/// A UUIDv4, for values that must not be guessed and have no time.
 pub fn token() -> Uuid {
     uuid::Builder::from_random_bytes(bytes()).into_uuid()
 }

@@ -1,4 +1,4 @@
-//! Table `account_events`: when accounts fell silent or slow, and when that ended.
+//! Table `account_events`: beginnings and ends of an account's silence or slowness.
 
 use chrono::{DateTime, Utc};
 use serde_json::Value;
@@ -7,8 +7,8 @@ use crate::domain::health::AccountEvent;
 use crate::store::database::Database;
 use crate::store::{StoreError, word};
 
-/// Writes an event, unless another instance has written it already: a beginning after a beginning, or an end after an
-/// end. Returns whether it was new.
+/// Writes an event, unless another instance has written it already, that is, unless the latest event of its kind is the
+/// same. Returns whether it was new.
 pub async fn append(
     pool: &Database,
     account: &str,
@@ -17,7 +17,7 @@ pub async fn append(
     detail: &Value,
 ) -> Result<bool, StoreError> {
     let mut transaction = pool.begin().await?;
-    // Events are rare, and those who write one at the same time must see each other's.
+    // Events are rare, and concurrent writers must see each other's.
     sqlx::query!("lock table account_events in share row exclusive mode").execute(&mut transaction).await?;
     let done = sqlx::query!(
         "-- account_events.append
@@ -38,7 +38,7 @@ pub async fn append(
     Ok(done.rows_affected() > 0)
 }
 
-/// The last of `event` and its opposite of each account, with its time.
+/// For each account, the latest of `event` and its opposite, with its time.
 pub async fn latest(
     pool: &Database,
     event: AccountEvent,

@@ -1,10 +1,11 @@
-//! Table `account_pulse`: attempts by the second in which their provider took them.
+//! Table `account_pulse`: attempts by the second in which their provider accepted them.
 
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
 use crate::domain::health::counts::{Counts, Slot};
 use crate::store::StoreError;
+use crate::store::columns::columns;
 use crate::store::database::Database;
 
 /// What one instance counted.
@@ -16,37 +17,31 @@ pub struct PulseRow {
     pub slot: Slot,
 }
 
-/// Writes what `instance` has counted in these slots so far; writing it again changes nothing.
+/// Writes the total that `instance` has counted in each of these slots; writing it again changes nothing.
 pub async fn write(pool: &Database, instance: Uuid, rows: &[PulseRow]) -> Result<(), StoreError> {
-    let text = |f: for<'b> fn(&'b PulseRow) -> &'b str| rows.iter().map(f).collect::<Vec<_>>();
-    let count = |f: fn(&Counts) -> i64| rows.iter().map(|row| f(&row.slot.counts)).collect::<Vec<_>>();
-    let times: Vec<DateTime<Utc>> = rows.iter().map(|row| row.slot.at).collect();
-    sqlx::query!(
+    columns!(query, [instance], for row in rows {
+            "account": "text" ~ row.account.as_str(),
+            "country": "text" ~ row.country.as_str(),
+            "slot_at": "timestamptz" = row.slot.at,
+            "sent": "bigint" = row.slot.counts.sent,
+            "heard": "bigint" = row.slot.counts.heard,
+            "prompt": "bigint" = row.slot.counts.prompt,
+            "delivered": "bigint" = row.slot.counts.delivered,
+            "in_time": "bigint" = row.slot.counts.in_time,
+        },
         "-- account_pulse.write
-        insert into account_pulse (account, country, slot_at, instance, sent, heard, prompt, delivered, in_time)
-        select account, country, slot_at, $9, sent, heard, prompt, delivered, in_time
-          from unnest($1::text[], $2::text[], $3::timestamptz[], $4::bigint[], $5::bigint[], $6::bigint[],
-                      $7::bigint[], $8::bigint[])
-               as n (account, country, slot_at, sent, heard, prompt, delivered, in_time)
+        insert into account_pulse (" {names} ", instance)
+        select n.*, $1 from " {rows "n"} "
         on conflict (account, country, slot_at, instance) do update
            set sent = excluded.sent, heard = excluded.heard, prompt = excluded.prompt, delivered = excluded.delivered,
-               in_time = excluded.in_time",
-        &text(|row| &row.account) as _,
-        &text(|row| &row.country) as _,
-        &times,
-        &count(|c| c.sent),
-        &count(|c| c.heard),
-        &count(|c| c.prompt),
-        &count(|c| c.delivered),
-        &count(|c| c.in_time),
-        instance
+               in_time = excluded.in_time"
     )
     .execute(pool)
     .await?;
     Ok(())
 }
 
-/// Each account's slots from `from` on, of all instances and countries, in the order of time.
+/// Each account's slots from `from` on, summed over all instances and countries, in time order.
 pub async fn seconds(pool: &Database, from: DateTime<Utc>) -> Result<Vec<(String, Slot)>, StoreError> {
     let rows = sqlx::query_as!(
         SlotRow,
@@ -108,7 +103,7 @@ pub async fn countries(
         .collect())
 }
 
-/// How many attempts of an account were taken since `from` that nothing was heard of.
+/// Number of an account's attempts since `from` that were accepted and never confirmed.
 pub async fn unheard(pool: &Database, account: &str, from: DateTime<Utc>) -> Result<i64, StoreError> {
     Ok(sqlx::query_scalar!(
         r#"-- account_pulse.unheard
@@ -121,7 +116,7 @@ pub async fn unheard(pool: &Database, account: &str, from: DateTime<Utc>) -> Res
     .await?)
 }
 
-/// Deletes slots from before `before`; at most `limit` rows. Returns how many.
+/// Deletes at most `limit` slots older than `before`. Returns how many.
 pub async fn forget(pool: &Database, before: DateTime<Utc>, limit: i64) -> Result<u64, StoreError> {
     let done = sqlx::query!(
         "-- account_pulse.forget

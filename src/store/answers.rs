@@ -1,8 +1,9 @@
-//! Table `answers`: each question to a provider, and what was told.
+//! Table `answers`: each status query to a provider, and its answer.
 
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
+use crate::domain::app_id::AppId;
 use crate::domain::ids::MessageId;
 use crate::domain::receipt::Status;
 use crate::store::StoreError;
@@ -12,18 +13,18 @@ use crate::store::database::Database;
 pub struct PastAnswer {
     pub message: MessageId,
     pub attempt_no: i16,
-    /// Counts the questions about the attempt, from 1.
+    /// Number of the attempt's query, counted from 1.
     pub question_no: i16,
-    pub app: String,
+    pub app: AppId,
     pub account: String,
-    /// Stands in the receipts that the answer brought.
+    /// Also stored with the receipts that the answer contained.
     pub callback_id: Uuid,
     pub asked_at: DateTime<Utc>,
     pub ended_at: DateTime<Utc>,
     pub http_status: Option<i16>,
-    /// The furthest status told.
+    /// The furthest status in the answer.
     pub told: Option<Status>,
-    /// Why nothing was told, in a word; at most 64 bytes.
+    /// Why there is no status, in a word; at most 64 bytes.
     pub trouble: Option<String>,
 }
 
@@ -38,7 +39,7 @@ pub async fn insert(pool: &Database, answer: &PastAnswer) -> Result<(), StoreErr
         answer.message.uuid(),
         answer.attempt_no,
         answer.question_no,
-        answer.app,
+        answer.app.as_str(),
         answer.account,
         answer.callback_id,
         answer.asked_at,
@@ -52,7 +53,7 @@ pub async fn insert(pool: &Database, answer: &PastAnswer) -> Result<(), StoreErr
     Ok(())
 }
 
-/// All answers about a message's attempts, in the order in which they were asked for.
+/// All answers about a message's attempts, in the order of the queries.
 pub async fn of_message(pool: &Database, message: MessageId) -> Result<Vec<PastAnswer>, StoreError> {
     let rows = sqlx::query!(
         "-- answers.of_message
@@ -69,7 +70,7 @@ pub async fn of_message(pool: &Database, message: MessageId) -> Result<Vec<PastA
                 message,
                 attempt_no: row.attempt_no,
                 question_no: row.question_no,
-                app: row.app,
+                app: AppId::stored(&row.app),
                 account: row.account,
                 callback_id: row.callback_id,
                 asked_at: row.asked_at,

@@ -1,4 +1,4 @@
-//! Table `attempts`: reading, and finding what is due. What changes it is in [`crate::store::transitions`].
+//! Table `attempts`: reading, and finding due rows. [`crate::store::transitions`] writes it.
 
 use std::collections::HashMap;
 
@@ -10,10 +10,10 @@ use crate::domain::ids::MessageId;
 use crate::domain::price::Price;
 use crate::domain::receipt::ErrorClass;
 use crate::store::database::{Database, Session};
-use crate::store::messages::{Found, WithAttempts, keys, message_id};
+use crate::store::stored::{Found, WithAttempts, keys, message_id};
 use crate::store::{StoreError, word};
 
-/// Reads the attempts of the messages into them. A message with an attempt that cannot be read moves to the unreadable ones.
+/// Reads the attempts of the messages into them. A message with an unreadable attempt moves to the unreadable ones.
 pub async fn load<M: WithAttempts>(connection: &mut Session, found: &mut Found<M>) -> Result<(), StoreError> {
     let ids: Vec<MessageId> = found.messages.iter().map(|m| m.message().id).collect();
     let (buckets, uuids) = keys(&ids);
@@ -136,8 +136,8 @@ impl Row {
     }
 }
 
-/// The oldest due attempt of each account that has one and is not among these; with its account. Looks at one row of the
-/// index per account, however much is due.
+/// The oldest due attempt of each account that is not listed, with its account. Reads one index row per account,
+/// however many are due.
 pub async fn oldest_due_of_others(
     pool: &Database,
     known: &[String],
@@ -167,8 +167,9 @@ pub async fn oldest_due_of_others(
     rows.into_iter().map(|row| Ok((message_id(row.message_id)?, row.attempt_no, row.account))).collect()
 }
 
-/// When the next attempt of these accounts is due. Looks at one row of the index for each app that has something due.
-pub async fn next_due(pool: &Database, accounts: &[String]) -> Result<Option<DateTime<Utc>>, StoreError> {
+/// When the next attempt is due among these accounts and with a code under one of `keys`. Reads one index row per app
+/// that has something due.
+pub async fn next_due(pool: &Database, accounts: &[String], keys: &[i16]) -> Result<Option<DateTime<Utc>>, StoreError> {
     Ok(sqlx::query_scalar!(
         "-- attempts.next_due
         with recursive queues (account, app) as (
@@ -181,16 +182,20 @@ pub async fn next_due(pool: &Database, accounts: &[String]) -> Result<Option<Dat
                                 order by a.app limit 1)
               from queues q where q.app is not null
         )
-        select min((select min(a.due_at) from attempts a
-                     where a.account = q.account and a.app = q.app and a.due_at is not null))
+        select min((select a.due_at
+                      from attempts a join messages m on m.bucket = a.bucket and m.message_id = a.message_id
+                     where a.account = q.account and a.app = q.app and a.due_at is not null
+                       and m.code_key_id = any($2)
+                     order by a.due_at limit 1))
           from queues q where q.app is not null",
-        accounts
+        accounts,
+        keys
     )
     .fetch_one(pool)
     .await?)
 }
 
-/// How many attempts of each account are due, up to so many.
+/// Number of due attempts per account, counted up to a limit.
 pub async fn waiting(
     pool: &Database,
     accounts: &[(String, i64)],

@@ -5,19 +5,19 @@ use chrono::{DateTime, TimeDelta, Utc};
 use crate::store::database::Database;
 use crate::store::{StoreError, slot};
 
-/// A reservation that was not followed by anything for so long is one of a process that died.
+/// A reservation without a result after this time belongs to a process that died.
 const ABANDONED_AFTER: TimeDelta = TimeDelta::seconds(10);
 
-/// Whose turn it is with a callback.
+/// Result of a reservation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reservation {
-    /// The caller's.
+    /// The caller may process the callback.
     Ours,
-    /// Somebody is taking the same callback just now.
+    /// Another request is processing the same callback.
     UnderWay,
-    /// It was taken, and is durable.
+    /// It was processed, and is durable.
     Taken,
-    /// The name came with another body before.
+    /// The name was used with another body before.
     OtherBody,
 }
 
@@ -35,7 +35,7 @@ impl Nonce<'_> {
     }
 }
 
-/// Reserves a name for one callback. Repeating is safe: who reserved a name finds it under way.
+/// Reserves a name for one callback. A repeat before the result is `UnderWay`.
 pub async fn reserve(
     pool: &Database,
     nonce: Nonce<'_>,
@@ -74,12 +74,12 @@ pub async fn reserve(
     Ok(match row {
         Some(row) if row.body_hash != nonce.body_hash => Reservation::OtherBody,
         Some(row) if row.taken_at.is_some() => Reservation::Taken,
-        // Without a row: forgotten in between.
+        // Without a row: deleted meanwhile.
         _ => Reservation::UnderWay,
     })
 }
 
-/// Notes that the callback is durable.
+/// Records that the callback is durable.
 pub async fn mark_taken(pool: &Database, nonce: Nonce<'_>, now: DateTime<Utc>) -> Result<(), StoreError> {
     sqlx::query!(
         "-- callback_nonces.mark_taken
@@ -94,9 +94,9 @@ pub async fn mark_taken(pool: &Database, nonce: Nonce<'_>, now: DateTime<Utc>) -
     Ok(())
 }
 
-/// Gives a name back whose callback could not be made durable, so that the provider's repeat is taken at once. The hash of its
-/// body stays: another body is refused all the same. `reserved_at`: of the caller's own reservation, so that one that was
-/// taken over meanwhile is left alone.
+/// Releases a name whose callback could not be made durable, so that the provider's repeat is accepted at once. The
+/// hash of the body stays, so another body is still refused. `reserved_at`: time of the caller's own reservation; one
+/// that was taken over meanwhile is not released.
 pub async fn give_back(pool: &Database, nonce: Nonce<'_>, reserved_at: DateTime<Utc>) -> Result<(), StoreError> {
     sqlx::query!(
         "-- callback_nonces.give_back
@@ -113,7 +113,7 @@ pub async fn give_back(pool: &Database, nonce: Nonce<'_>, reserved_at: DateTime<
     Ok(())
 }
 
-/// Forgets names that are refused for their age by now; at most `limit` of them. Returns how many.
+/// Deletes at most `limit` names so old that the callback would be refused for its age. Returns how many.
 pub async fn forget(pool: &Database, now: DateTime<Utc>, limit: i64) -> Result<u64, StoreError> {
     let done = sqlx::query!(
         "-- callback_nonces.forget

@@ -1,63 +1,57 @@
-//! Table `checks`: each try of a person's code, without the code.
+//! Table `checks`: each check of a code, without the code.
 
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
+use crate::domain::app_id::AppId;
 use crate::domain::event::Verdict;
 use crate::domain::ids::MessageId;
 use crate::store::StoreError;
+use crate::store::columns::columns;
 use crate::store::database::{Database, Session};
 
-/// Most checks kept of a message. It has at most ten tries while it lives; the rest are tries that came too late.
+/// Maximum number of checks stored per message. A live message has at most ten; further ones came too late.
 const KEPT: i64 = 30;
 
 #[derive(Clone, Debug)]
 pub struct PastCheck {
     pub message: MessageId,
     pub check_id: Uuid,
-    pub app: String,
+    pub app: AppId,
     pub checked_at: DateTime<Utc>,
     pub verdict: Verdict,
 }
 
-/// A check as it is told.
+/// A check as it is shown.
 #[derive(Clone, Debug)]
 pub struct ToldCheck {
     pub checked_at: DateTime<Utc>,
-    /// As stored: a newer program may have words of its own.
+    /// As stored: a newer version may have other words.
     pub verdict: String,
 }
 
-/// Stores checks, beyond [`KEPT`] of a message none. Returns how many were left out.
+/// Stores checks, up to `KEPT` per message. Returns how many were left out.
 pub async fn insert(connection: &mut Session, checks: &[PastCheck]) -> Result<u64, StoreError> {
-    let buckets: Vec<i16> = checks.iter().map(|c| c.message.bucket().as_i16()).collect();
-    let messages: Vec<Uuid> = checks.iter().map(|c| c.message.uuid()).collect();
-    let ids: Vec<Uuid> = checks.iter().map(|c| c.check_id).collect();
-    let apps: Vec<&str> = checks.iter().map(|c| c.app.as_str()).collect();
-    let times: Vec<DateTime<Utc>> = checks.iter().map(|c| c.checked_at).collect();
-    let verdicts: Vec<&str> = checks.iter().map(|c| c.verdict.as_str()).collect();
-    let done = sqlx::query!(
+    let done = columns!(query, [KEPT], for c in checks {
+            "bucket": "smallint" = c.message.bucket().as_i16(),
+            "message_id": "uuid" = c.message.uuid(),
+            "check_id": "uuid" = c.check_id,
+            "app": "text" ~ c.app.as_str(),
+            "checked_at": "timestamptz" = c.checked_at,
+            "verdict": "text" ~ c.verdict.as_str(),
+        },
         "-- checks.insert
-        insert into checks (bucket, message_id, check_id, app, checked_at, verdict)
-        select n.bucket, n.message_id, n.check_id, n.app, n.checked_at, n.verdict
-          from unnest($1::smallint[], $2::uuid[], $3::uuid[], $4::text[], $5::timestamptz[], $6::text[])
-               as n (bucket, message_id, check_id, app, checked_at, verdict)
+        insert into checks (" {names} ")
+        select n.* from " {rows "n"} "
          where (select count(*) from (select from checks c where c.bucket = n.bucket and c.message_id = n.message_id
-                                       limit $7) k) < $7",
-        &buckets,
-        &messages,
-        &ids,
-        &apps as _,
-        &times,
-        &verdicts as _,
-        KEPT
+                                       limit $1) k) < $1"
     )
     .execute(connection)
     .await?;
     Ok((checks.len() as u64).saturating_sub(done.rows_affected()))
 }
 
-/// All checks of a message that are kept, in order.
+/// All stored checks of a message, in order.
 pub async fn of_message(pool: &Database, message: MessageId) -> Result<Vec<ToldCheck>, StoreError> {
     let rows = sqlx::query_as!(
         ToldCheck,

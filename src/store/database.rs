@@ -1,11 +1,14 @@
 //! Connections, their time limits, and migrations.
 
 mod availability;
+mod connect_error;
 pub(super) mod errors;
 mod hosts;
 pub mod migrations;
+pub mod schema;
 mod server;
 mod session;
+mod sessions;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,28 +20,29 @@ use sqlx::postgres::{PgQueryResult, PgRow, PgStatement, PgTypeInfo};
 use sqlx::{Describe, Either, Error, Execute, Executor, PgPool, Postgres, SqlStr};
 use tokio::time::{Instant, timeout_at};
 
-use crate::store::StoreError;
-
 pub use availability::Availability;
+pub use connect_error::{ConnectError, Target};
 pub use migrations::MigrationError;
+pub use schema::SchemaError;
 pub use server::Server;
 pub use session::Session;
 
 static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!();
 
-/// Longest one statement takes, with the wait for a connection: longer than the server's own limit, which says more.
+/// Time limit of one statement, including the wait for a connection. It is longer than the server's own limit, whose
+/// error is more precise.
 const STATEMENT_LIMIT: Duration = Duration::from_secs(3);
-/// Longest a transaction takes from its beginning to the end of its commit, with the wait for a connection.
+/// Time limit of a transaction from its beginning to the end of its commit, including the wait for a connection.
 const TRANSACTION_LIMIT: Duration = Duration::from_secs(5);
 
-/// How the server is to plan the statements of a pool.
+/// How the server plans the statements of a pool.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Plans {
-    /// Anew for each set of parameters where that pays: for lists and searches.
+    /// Anew for each set of parameters, where that pays: for lists and searches.
     Search,
-    /// Once, and always through the indexes: for statements that find their rows by key, however many. Left to itself
-    /// the server plans these anew each time, which is more work than to run them, and a plan made while a table was
-    /// empty would read all of it later.
+    /// Once, and always through the indexes: for statements that find their rows by key, however many. By default the
+    /// server plans these anew each time, which costs more than running them, and a plan made while a table was empty
+    /// would later read the whole table.
     ByKey,
 }
 
@@ -58,43 +62,43 @@ impl Plans {
     }
 }
 
-/// The way to the database: a pool of connections on which every wait has a limit, whatever the network does. The
-/// server's own limits end what is slow; these end what is silent.
+/// Access to the database: a pool of connections on which every wait has a limit, whatever the network does. The
+/// server's own limits end slow statements; these limits also end waits for a silent server.
 ///
-/// A query runs on `&Database` as on a pool of sqlx, within [`STATEMENT_LIMIT`]. Cheap to clone.
+/// A query runs on `&Database` as on a pool of sqlx, within `STATEMENT_LIMIT`. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Database {
     pool: PgPool,
     availability: Availability,
-    /// Keeps the watch over it alive.
+    /// Keeps its monitoring alive.
     _server: Option<Arc<Server>>,
 }
 
 impl Database {
-    /// A connection for a few statements that together take at most [`TRANSACTION_LIMIT`].
+    /// A connection for a few statements that together take at most `TRANSACTION_LIMIT`.
     ///
     /// # Errors
-    /// When the database is away or all connections are busy.
+    /// When the database is unavailable or all connections are busy.
     pub async fn acquire(&self) -> Result<Session, Error> {
         self.session(TRANSACTION_LIMIT).await
     }
 
-    /// Begins a transaction that takes at most [`TRANSACTION_LIMIT`]. It is rolled back unless it is committed.
+    /// Begins a transaction that takes at most `TRANSACTION_LIMIT`. It is rolled back unless it is committed.
     ///
     /// # Errors
-    /// When the database is away or all connections are busy.
+    /// When the database is unavailable or all connections are busy.
     pub async fn begin(&self) -> Result<Session, Error> {
         let mut session = self.session(TRANSACTION_LIMIT).await?;
         session.begin().await?;
         Ok(session)
     }
 
-    /// Whether the database is known to be away: everything fails at once then.
+    /// Whether the database is known to be unavailable: everything then fails at once.
     pub fn is_away(&self) -> bool {
         self.availability.is_away()
     }
 
-    /// Waits until all connections are given back, and closes them.
+    /// Waits until all connections are returned, and closes them.
     pub async fn close(&self) {
         self.pool.close().await;
     }
@@ -113,7 +117,7 @@ impl Database {
     }
 }
 
-/// For tests and tools that have a pool of their own.
+/// For tests and tools with their own pool.
 impl From<PgPool> for Database {
     fn from(pool: PgPool) -> Self {
         Self { pool, availability: Availability::open(), _server: None }
@@ -155,17 +159,17 @@ impl<'p> Executor<'p> for &'p Database {
     }
 }
 
-/// Connects once, for a command; a service watches over its [`Server`]. The server's own guards (time limits) are set on
-/// every connection.
+/// Connects once, for a command; a service also monitors its [`Server`]. Every connection gets the server's own time
+/// limits.
 ///
 /// # Errors
-/// When the URL is malformed or no server there takes writes.
+/// See [`Server::find`].
 pub async fn connect(
     url: &str,
     name: &'static str,
     max_connections: u32,
     plans: Plans,
-) -> Result<Database, StoreError> {
+) -> Result<Database, ConnectError> {
     Ok(Server::find(url).await?.pool(name, max_connections, plans))
 }
 
@@ -175,4 +179,12 @@ pub async fn connect(
 /// See [`MigrationError`].
 pub async fn migrate(database: &Database) -> Result<(), MigrationError> {
     migrations::migrate_with(&MIGRATIONS, database, migrations::Patience::default()).await
+}
+
+/// Whether the database has every table of this program; see [`schema`].
+///
+/// # Errors
+/// See [`SchemaError`].
+pub async fn check_tables(database: &Database) -> Result<(), SchemaError> {
+    schema::check(&MIGRATIONS, database).await
 }

@@ -1,4 +1,4 @@
-//! Table `dead_letters`: authentic callbacks that could not be read, or not all of them.
+//! Table `dead_letters`: authentic callbacks that could not be read, or only in part.
 
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
@@ -53,8 +53,8 @@ pub async fn insert(pool: &Database, letter: &DeadLetter) -> Result<(), StoreErr
     Ok(())
 }
 
-/// Letters not replayed yet; all of them with `replayed_too`. Those never tried come first, oldest first, so that letters
-/// which stay unreadable do not hide the others.
+/// Letters not replayed yet; all letters with `replayed_too`. Those never tried come first, oldest first, so that
+/// letters which stay unreadable do not hide the others.
 pub async fn list(pool: &Database, replayed_too: bool, limit: i64) -> Result<Vec<DeadLetter>, StoreError> {
     Ok(sqlx::query_as!(
         DeadLetter,
@@ -69,7 +69,20 @@ pub async fn list(pool: &Database, replayed_too: bool, limit: i64) -> Result<Vec
     .await?)
 }
 
-/// Notes that a replay took the letter, and whether all of it could be read.
+pub async fn find(pool: &Database, letter_id: Uuid) -> Result<Option<DeadLetter>, StoreError> {
+    Ok(sqlx::query_as!(
+        DeadLetter,
+        "-- dead_letters.find
+        select letter_id, account, callback_id, reason, attempt_id, body_key_id, body_sealed, body_bytes, received_at, replayed_at
+          from dead_letters where slot = $1 and letter_id = $2",
+        DeadLetter::slot(letter_id),
+        letter_id
+    )
+    .fetch_optional(pool)
+    .await?)
+}
+
+/// Records a replay of the letter, and whether all of it could be read.
 pub async fn mark_tried(pool: &Database, letter_id: Uuid, whole: bool, now: DateTime<Utc>) -> Result<(), StoreError> {
     sqlx::query!(
         "-- dead_letters.mark_tried
@@ -85,12 +98,12 @@ pub async fn mark_tried(pool: &Database, letter_id: Uuid, whole: bool, now: Date
     Ok(())
 }
 
-/// Most letters kept of an account, and most bytes of their bodies. Of more the oldest go.
+/// Maximum number of letters per account, and maximum size of their bodies. Beyond them the oldest are deleted.
 const KEPT: i64 = 10_000;
 const KEPT_BYTES: i64 = 256 * 1024 * 1024;
 
-/// Removes letters that came before `before`, and the oldest of accounts that have too many; at most `limit` of them.
-/// Returns how many.
+/// Deletes letters received before `before`, and the oldest of accounts with too many; at most `limit`. Returns how
+/// many.
 pub async fn forget(pool: &Database, before: DateTime<Utc>, limit: i64) -> Result<u64, StoreError> {
     let done = sqlx::query!(
         "-- dead_letters.forget

@@ -1,4 +1,4 @@
-//! Table `instances`: which processes live.
+//! Table `instances`: the live processes.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use uuid::Uuid;
@@ -9,7 +9,7 @@ use crate::store::database::Database;
 /// How long the row of a dead instance is kept.
 const KEEP: TimeDelta = TimeDelta::minutes(10);
 
-/// Notes that `instance` lives now, and returns how many do: itself, and those seen after `alive_since`.
+/// Records that `instance` lives now, and returns the number of live ones: itself and those seen after `alive_since`.
 pub async fn beat(
     pool: &Database,
     instance: Uuid,
@@ -35,7 +35,7 @@ pub async fn beat(
     Ok(1 + u32::try_from(others).unwrap_or(u32::MAX - 1))
 }
 
-/// Notes that `instance` stops.
+/// Records that `instance` stops.
 pub async fn leave(pool: &Database, instance: Uuid) -> Result<(), StoreError> {
     sqlx::query!("-- instances.leave\ndelete from instances where instance = $1", instance).execute(pool).await?;
     Ok(())

@@ -1,5 +1,7 @@
-//! Every SQL statement of the program, one file per table. Time comes in as a parameter.
+//! Every SQL statement of the program, one file per table. Time is passed in as a parameter.
 
+mod columns;
+pub mod stored;
 pub mod messages;
 pub mod watched;
 pub mod attempts;
@@ -11,6 +13,7 @@ pub mod sends;
 pub mod questions;
 pub mod answers;
 pub mod checks;
+pub mod code_keys;
 pub mod idempotency_keys;
 pub mod api_keys;
 pub mod dead_letters;
@@ -26,27 +29,27 @@ use sha2::{Digest, Sha256};
 
 use crate::store::database::errors::{self, Fault};
 
-/// What can go wrong between us and the database. A lost race or a duplicate key is a return value, not one of these.
+/// Errors between us and the database. A lost race or a duplicate key is a return value, not an error.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
-    /// It cannot be reached, or did not answer in time; the same statement may work later.
+    /// The database cannot be reached, or did not answer in time; the same statement may work later.
     #[error("the database is not available")]
     Unavailable(#[source] sqlx::Error),
-    /// A guard of the schema refused the statement: a rule of ours is wrong, or another writer was faster.
+    /// A guard of the schema refused the statement: a rule is wrong, or another writer was faster.
     #[error("the database refused a change: {constraint}")]
     Refused {
         constraint: String,
         #[source]
         source: sqlx::Error,
     },
-    /// A row that fits none of our words, or a statement that fits no table.
-    #[error("the database holds what it cannot hold: {what}")]
+    /// A row with a word unknown to this version, or a statement that does not fit the tables.
+    #[error("the database contains an invalid value: {what}")]
     Corrupt { what: String },
 }
 
 impl StoreError {
-    /// Whether it is the same for every statement just now. Otherwise it may be one row that is to blame: a lock that is held
-    /// (55P03), a deadlock (40), a statement that took too long (57014), a guard, a word that does not fit.
+    /// Whether every statement would fail now. Otherwise a single row may be the cause: a held lock (55P03), a deadlock
+    /// (40), a statement that took too long (57014), a guard, an unknown word.
     pub fn is_away(&self) -> bool {
         match self {
             Self::Unavailable(sqlx::Error::Database(e)) => {
@@ -79,7 +82,7 @@ pub(crate) fn word<T: std::str::FromStr>(column: &str, text: &str) -> Result<T, 
     text.parse().map_err(|_| StoreError::Corrupt { what: format!("{column} = {text:?}") })
 }
 
-/// Where rows live whose natural key is not a recipient's: the first byte of SHA-256 over the key's parts.
+/// The bucket of rows whose natural key is not a recipient's: the first byte of SHA-256 over the key's parts.
 pub fn slot(parts: &[&str]) -> i16 {
     let mut hash = Sha256::new();
     for part in parts {

@@ -1,4 +1,4 @@
-//! Table `number_memory`: which channel did not work for a number. It holds keyed hashes and no numbers.
+//! Table `number_memory`: which channel did not work for a number. It contains keyed hashes, no numbers.
 
 use chrono::{DateTime, Utc};
 
@@ -6,9 +6,10 @@ use crate::domain::code_keys::NumberHash;
 use crate::domain::ids::Bucket;
 use crate::domain::memory::{Lesson, Memory};
 use crate::store::StoreError;
+use crate::store::columns::columns;
 use crate::store::database::{Database, Session};
 
-/// What was learned of a number. A delivery is told for its hash under every live key.
+/// What was learned about a number. A delivery is written for its hash under every live key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Learned {
     pub bucket: Bucket,
@@ -16,30 +17,31 @@ pub struct Learned {
     pub lesson: Lesson,
 }
 
-/// Remembers what was learned at `at`, until `forget_at`. Each number at most once, in the order of their keys, so that
-/// two writers cannot wait for each other. A delivery changes what is remembered already, and adds nothing.
+/// Stores what was learned at `at`, until `forget_at`. Each number at most once, in the order of their keys, so that
+/// two writers cannot deadlock. A delivery clears an existing entry, and adds none.
 pub async fn write(
     connection: &mut Session,
     learned: &[Learned],
     at: DateTime<Utc>,
     forget_at: DateTime<Utc>,
 ) -> Result<(), StoreError> {
-    let buckets: Vec<i16> = learned.iter().map(|l| l.bucket.as_i16()).collect();
-    let hashes: Vec<&[u8]> = learned.iter().map(|l| l.number.hash.as_slice()).collect();
-    let key_ids: Vec<i16> = learned.iter().map(|l| l.number.key_id).collect();
-    let says = |f: fn(&Memory) -> bool| {
-        let off = |l: &Learned| matches!(&l.lesson, Lesson::OffWhatsapp(memory) if f(memory));
-        learned.iter().map(off).collect::<Vec<bool>>()
+    let says = |learned: &Learned, f: fn(&Memory) -> bool| match &learned.lesson {
+        Lesson::OffWhatsapp(memory) => f(memory),
+        _ => false,
     };
-    sqlx::query!(
+    columns!(query, [at, forget_at], for l in learned {
+            "bucket": "smallint" = l.bucket.as_i16(),
+            "number_hash": "bytea" ~ l.number.hash.as_slice(),
+            "key_id": "smallint" = l.number.key_id,
+            - "not_on_whatsapp": "boolean" = says(l, |memory| memory.not_on_whatsapp),
+            - "answers_by_sms": "boolean" = says(l, |memory| memory.answers_by_sms),
+        },
         "-- number_memory.write
-        insert into number_memory as o (bucket, number_hash, key_id, not_on_whatsapp_at, answers_by_sms_at,
-                                        whatsapp_delivered_at, forget_at)
-        select n.bucket, n.number_hash, n.key_id, case when n.not_on_whatsapp then $6::timestamptz end,
-               case when n.answers_by_sms then $6 end,
-               case when not (n.not_on_whatsapp or n.answers_by_sms) then $6 end, $7::timestamptz
-          from unnest($1::smallint[], $2::bytea[], $3::smallint[], $4::boolean[], $5::boolean[])
-               as n (bucket, number_hash, key_id, not_on_whatsapp, answers_by_sms)
+        insert into number_memory as o (" {names} ", not_on_whatsapp_at, answers_by_sms_at, whatsapp_delivered_at, forget_at)
+        select " {names} ", case when n.not_on_whatsapp then $1::timestamptz end,
+               case when n.answers_by_sms then $1 end,
+               case when not (n.not_on_whatsapp or n.answers_by_sms) then $1 end, $2::timestamptz
+          from " {rows "n"} "
          where n.not_on_whatsapp or n.answers_by_sms
             or exists (select from number_memory m where m.bucket = n.bucket and m.number_hash = n.number_hash)
          order by n.bucket, n.number_hash
@@ -49,21 +51,14 @@ pub async fn write(
                answers_by_sms_at = case when excluded.whatsapp_delivered_at is null
                                         then coalesce(excluded.answers_by_sms_at, o.answers_by_sms_at) end,
                whatsapp_delivered_at = coalesce(excluded.whatsapp_delivered_at, o.whatsapp_delivered_at),
-               forget_at = greatest(o.forget_at, excluded.forget_at)",
-        &buckets,
-        &hashes as _,
-        &key_ids,
-        &says(|memory| memory.not_on_whatsapp),
-        &says(|memory| memory.answers_by_sms),
-        at,
-        forget_at
+               forget_at = greatest(o.forget_at, excluded.forget_at)"
     )
     .execute(connection)
     .await?;
     Ok(())
 }
 
-/// What was learned since `since` of the number that has these hashes.
+/// What was learned since `since` about the number with these hashes.
 pub async fn recall(
     pool: &Database,
     bucket: Bucket,
@@ -84,7 +79,7 @@ pub async fn recall(
     Ok(Memory { not_on_whatsapp: row.not_on_whatsapp, answers_by_sms: row.answers_by_sms })
 }
 
-/// Forgets one number. Returns whether anything was remembered.
+/// Deletes the entry of one number. Returns whether there was one.
 pub async fn erase(pool: &Database, bucket: Bucket, hashes: &[NumberHash]) -> Result<bool, StoreError> {
     let done = sqlx::query!(
         "-- number_memory.erase
@@ -97,7 +92,7 @@ pub async fn erase(pool: &Database, bucket: Bucket, hashes: &[NumberHash]) -> Re
     Ok(done.rows_affected() > 0)
 }
 
-/// Forgets what is over; at most `limit` rows. Returns how many.
+/// Deletes at most `limit` expired entries. Returns how many.
 pub async fn forget(pool: &Database, now: DateTime<Utc>, limit: i64) -> Result<u64, StoreError> {
     let done = sqlx::query!(
         "-- number_memory.forget

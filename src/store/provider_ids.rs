@@ -1,15 +1,15 @@
-//! Table `provider_ids`: which attempt a provider means by its own id.
+//! Table `provider_ids`: the attempt that each provider message id belongs to.
 
 use std::collections::HashMap;
 
 use chrono::{DateTime, Utc};
-use uuid::Uuid;
 
 use crate::domain::ids::AttemptId;
+use crate::store::columns::columns;
 use crate::store::database::{Database, Session};
 use crate::store::{StoreError, slot};
 
-/// An id of a provider, with the attempt it names.
+/// A provider's id and the attempt it belongs to.
 #[derive(Clone, Debug)]
 pub struct ProviderId {
     pub account: String,
@@ -17,30 +17,25 @@ pub struct ProviderId {
     pub attempt: AttemptId,
 }
 
-/// Remembers ids. One that is known keeps its first meaning.
+/// Stores ids. A known id keeps its attempt.
 pub async fn insert(connection: &mut Session, ids: &[ProviderId], now: DateTime<Utc>) -> Result<(), StoreError> {
-    let slots: Vec<i16> = ids.iter().map(|id| slot(&[&id.account, &id.provider_message_id])).collect();
-    let accounts: Vec<&str> = ids.iter().map(|id| id.account.as_str()).collect();
-    let names: Vec<&str> = ids.iter().map(|id| id.provider_message_id.as_str()).collect();
-    let attempts: Vec<Uuid> = ids.iter().map(|id| id.attempt.uuid()).collect();
-    sqlx::query!(
+    columns!(query, [now], for id in ids {
+            "slot": "smallint" = slot(&[&id.account, &id.provider_message_id]),
+            "account": "text" ~ id.account.as_str(),
+            "provider_message_id": "text" ~ id.provider_message_id.as_str(),
+            "attempt_id": "uuid" = id.attempt.uuid(),
+        },
         "-- provider_ids.insert
-        insert into provider_ids (slot, account, provider_message_id, attempt_id, created_at)
-        select slot, account, name, attempt_id, $5
-          from unnest($1::smallint[], $2::text[], $3::text[], $4::uuid[]) as n (slot, account, name, attempt_id)
-        on conflict do nothing",
-        &slots,
-        &accounts as _,
-        &names as _,
-        &attempts,
-        now
+        insert into provider_ids (" {names} ", created_at)
+        select n.*, $1 from " {rows "n"} "
+        on conflict do nothing"
     )
     .execute(connection)
     .await?;
     Ok(())
 }
 
-/// The attempts that this account's provider means by these ids; unknown ids are left out.
+/// The attempts that these ids of this account's provider belong to; unknown ids are left out.
 pub async fn find(pool: &Database, account: &str, names: &[&str]) -> Result<HashMap<String, AttemptId>, StoreError> {
     let slots: Vec<i16> = names.iter().map(|name| slot(&[account, name])).collect();
     let rows = sqlx::query!(

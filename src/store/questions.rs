@@ -1,72 +1,71 @@
-//! Table `questions`: attempts that their providers are still to be asked about.
+//! Table `questions`: attempts whose providers are still to be queried.
 
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
 use crate::domain::ids::MessageId;
 use crate::store::StoreError;
+use crate::store::columns::columns;
 use crate::store::database::{Database, Session};
-use crate::store::messages::message_id;
+use crate::store::stored::message_id;
 
-/// An attempt to be asked about, and when.
+/// An attempt to query, and when.
 #[derive(Clone, Debug)]
 pub struct NewQuestion {
     pub message: MessageId,
     pub attempt_no: i16,
     pub account: String,
     pub ask_by: Option<String>,
-    /// In order. Without one, nothing is written.
+    /// In ascending order. When empty, nothing is written.
     pub times: Vec<DateTime<Utc>>,
 }
 
-/// Plans questions. An attempt with planned ones keeps them.
+/// Plans status queries. An attempt that has planned ones keeps them.
 pub async fn insert(connection: &mut Session, questions: &[NewQuestion]) -> Result<(), StoreError> {
-    let buckets: Vec<i16> = questions.iter().map(|q| q.message.bucket().as_i16()).collect();
-    let messages: Vec<Uuid> = questions.iter().map(|q| q.message.uuid()).collect();
-    let attempt_nos: Vec<i16> = questions.iter().map(|q| q.attempt_no).collect();
-    let accounts: Vec<&str> = questions.iter().map(|q| q.account.as_str()).collect();
-    let ask_by: Vec<Option<&str>> = questions.iter().map(|q| q.ask_by.as_deref()).collect();
-    let place_and_time = (1_i64..).zip(questions).flat_map(|(place, q)| q.times.iter().map(move |&at| (place, at)));
-    let (places, times): (Vec<i64>, Vec<DateTime<Utc>>) = place_and_time.unzip();
-    sqlx::query!(
+    let placed: Vec<(i64, &NewQuestion)> = (1..).zip(questions).collect();
+    let times: Vec<(i64, DateTime<Utc>)> =
+        placed.iter().flat_map(|(place, q)| q.times.iter().map(|&at| (*place, at))).collect();
+    columns!(query, [],
+        for (place, q) in placed {
+            - "place": "bigint" = *place,
+            "bucket": "smallint" = q.message.bucket().as_i16(),
+            "message_id": "uuid" = q.message.uuid(),
+            "attempt_no": "smallint" = q.attempt_no,
+            "account": "text" ~ q.account.as_str(),
+            "ask_by": "text" ~ q.ask_by.as_deref(),
+        },
+        for (place, at) in times {
+            "place": "bigint" = *place,
+            "at": "timestamptz" = *at,
+        },
         "-- questions.insert
         with t as (
-            select place, array_agg(at order by at) as times from unnest($6::bigint[], $7::timestamptz[]) as t (place, at)
-             group by place
+            select place, array_agg(at order by at) as times from " {rows 2 "t"} " group by place
         )
-        insert into questions (bucket, message_id, attempt_no, account, ask_by, ask_at, then_at)
-        select q.bucket, q.message_id, q.attempt_no, q.account, q.ask_by, t.times[1], t.times[2:]
-          from unnest($1::smallint[], $2::uuid[], $3::smallint[], $4::text[], $5::text[])
-               with ordinality as q (bucket, message_id, attempt_no, account, ask_by, place)
+        insert into questions (" {names} ", ask_at, then_at)
+        select " {names} ", t.times[1], t.times[2:]
+          from " {rows "q"} "
           join t using (place)
-        on conflict do nothing",
-        &buckets,
-        &messages,
-        &attempt_nos,
-        &accounts as _,
-        &ask_by as _,
-        &places,
-        &times
+        on conflict do nothing"
     )
     .execute(connection)
     .await?;
     Ok(())
 }
 
-/// A question whose time has come.
+/// A query whose time has come.
 #[derive(Clone, Debug)]
 pub struct DueQuestion {
     pub message: MessageId,
     pub attempt_no: i16,
     pub account: String,
     pub ask_by: Option<String>,
-    /// Counts the questions about the attempt, from 1.
+    /// Number of the attempt's query, counted from 1.
     pub question_no: i16,
 }
 
-/// Takes up what is due for these accounts, at most so many of each, oldest first: a question goes to one caller only,
-/// and its row moves on to the attempt's next time, or goes when none is left. Times that were missed are skipped, not
-/// made up for.
+/// Claims due queries of these accounts, up to a limit per account, oldest first. Each goes to one caller only; its row
+/// moves on to the attempt's next time, or is deleted when none is left. Missed times are skipped.
 pub async fn take_up(
     pool: &Database,
     rooms: &[(String, i64)],
@@ -116,7 +115,7 @@ pub async fn take_up(
         .collect()
 }
 
-/// When the next question to these accounts is due.
+/// When the next query of these accounts is due.
 pub async fn next(pool: &Database, accounts: &[String]) -> Result<Option<DateTime<Utc>>, StoreError> {
     Ok(sqlx::query_scalar!(
         "-- questions.next
@@ -128,7 +127,7 @@ pub async fn next(pool: &Database, accounts: &[String]) -> Result<Option<DateTim
     .await?)
 }
 
-/// Takes back what is still planned about these attempts.
+/// Deletes the planned queries of these attempts.
 pub async fn take_back(pool: &Database, attempts: &[(MessageId, i16)]) -> Result<(), StoreError> {
     let buckets: Vec<i16> = attempts.iter().map(|(message, _)| message.bucket().as_i16()).collect();
     let messages: Vec<Uuid> = attempts.iter().map(|(message, _)| message.uuid()).collect();
@@ -146,8 +145,8 @@ pub async fn take_back(pool: &Database, attempts: &[(MessageId, i16)]) -> Result
     Ok(())
 }
 
-/// Forgets questions that were due before `before` and that nobody took up, since no instance knows their account any
-/// more; at most `limit` of them. Returns how many.
+/// Deletes at most `limit` queries that were due before `before` and that nobody claimed, because no instance knows
+/// their account any more. Returns how many.
 pub async fn forget(pool: &Database, before: DateTime<Utc>, limit: i64) -> Result<u64, StoreError> {
     let done = sqlx::query!(
         "-- questions.forget

@@ -1,4 +1,4 @@
-//! Table `messages`, as those who wait for a message look at it.
+//! Table `messages`, as read for requests that wait for a message.
 
 use crate::domain::attempt::State;
 use crate::domain::ids::MessageId;
@@ -6,7 +6,7 @@ use crate::domain::message::Outcome;
 use crate::store::database::Database;
 use crate::store::{StoreError, word};
 
-/// Where these messages stand, for as little as possible. Unknown ones are left out.
+/// Current state of these messages, read as cheaply as possible. Unknown ones are left out.
 pub async fn standing(pool: &Database, ids: &[MessageId]) -> Result<Vec<(MessageId, State, Outcome)>, StoreError> {
     let buckets: Vec<i16> = ids.iter().map(|id| id.bucket().as_i16()).collect();
     let uuids: Vec<uuid::Uuid> = ids.iter().map(|id| id.uuid()).collect();
@@ -20,7 +20,7 @@ pub async fn standing(pool: &Database, ids: &[MessageId]) -> Result<Vec<(Message
     )
     .fetch_all(pool)
     .await?;
-    // A state that is not known is left out: whoever waits for it sees the message when its time is over.
+    // An unknown state is left out: the request then gets the message when its time is over.
     let known = rows.into_iter().filter_map(|row| {
         let id = MessageId::from_uuid(row.message_id)?;
         Some((id, word("messages.state", &row.state).ok()?, Outcome::read(&row.outcome)))

@@ -1,14 +1,14 @@
-//! Lines of the log that others can cause as often as they like: so many a minute of each kind, then their number.
+//! Limits log lines that others can cause at will: at most this many per minute and kind, then their number.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-/// Lines of one kind in a minute.
+/// Maximum number of lines per kind and minute.
 const LINES: u32 = 20;
 const WINDOW: Duration = Duration::from_secs(60);
 
-/// Kinds are words of the program, so there are few.
+/// Kinds are constants of the program, so there are few.
 static KINDS: Mutex<BTreeMap<&'static str, Window>> = Mutex::new(BTreeMap::new());
 
 #[derive(Clone, Copy)]
@@ -18,14 +18,14 @@ struct Window {
     left_out: u64,
 }
 
-/// Whether one more line of this kind may be written. Those that may not are counted, see [`tell_left_out`].
+/// Whether one more line of this kind may be written. Suppressed lines are counted, see [`tell_left_out`].
 pub fn may_tell(kind: &'static str) -> bool {
     let (may, left_out) = count(&mut kinds(), kind, Instant::now());
     summary(kind, left_out);
     may
 }
 
-/// Writes down how many lines were left out of the minutes that are over. Call it now and then.
+/// Logs how many lines were suppressed in past minutes. Call it regularly.
 pub fn tell_left_out() {
     for (kind, left_out) in over(&mut kinds(), Instant::now()) {
         summary(kind, left_out);
@@ -38,7 +38,7 @@ fn summary(kind: &'static str, left_out: u64) {
     }
 }
 
-/// Whether a line may be written, and how many were left out of the minute before.
+/// Whether a line may be written, and how many were suppressed in the minute before.
 fn count(kinds: &mut BTreeMap<&'static str, Window>, kind: &'static str, now: Instant) -> (bool, u64) {
     let fresh = Window { began: now, lines: 0, left_out: 0 };
     let window = kinds.entry(kind).or_insert(fresh);

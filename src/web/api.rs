@@ -5,23 +5,20 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::runtime::Handle;
 
 use crate::clock::Clock;
-use crate::services::accept_message::AcceptMessage;
-use crate::services::app_keys::AppKeys;
-use crate::services::ledger::Ledger;
-use crate::services::memory::NumberMemory;
-use crate::services::pulse::Pulse;
-use crate::services::take_callback::TakeCallback;
-use crate::services::watch::Watch;
-use crate::store::database::Database;
-use crate::telemetry::Ticks;
+use crate::services::accounts::pulse::Pulse;
+use crate::services::callbacks::take_callback::TakeCallback;
+use crate::services::keys::app_keys::AppKeys;
+use crate::services::messages::Messages;
+use crate::services::messages::accept_message::AcceptMessage;
+use crate::services::messages::watch::Watch;
+use crate::services::routing::memory::NumberMemory;
+use crate::services::upkeep::loops::Ticks;
 use crate::web::bodies::Bodies;
-use crate::web::problem::Problem;
+use crate::web::problem::ApiError;
 
 pub struct Api {
-    /// The API's own connections: callbacks, timers and sends have theirs.
-    pub pool: Database,
+    pub messages: Messages,
     pub clock: Clock,
-    pub ledger: Ledger,
     pub watch: Watch,
     pub accept: AcceptMessage,
     pub app_keys: AppKeys,
@@ -30,27 +27,27 @@ pub struct Api {
     pub memory: NumberMemory,
     pub ticks: Ticks,
     pub bodies: Bodies,
-    /// The runtime that the database's connections belong to.
+    /// The runtime that the database connections belong to.
     pub runtime: Handle,
     pub stopping: AtomicBool,
 }
 
 impl Api {
-    /// From now on `/readyz` says no, and nobody is kept waiting.
+    /// From now on `/readyz` fails, and held requests are answered.
     pub fn stop(&self) {
         self.stopping.store(true, Ordering::Relaxed);
         self.watch.stop();
     }
 
-    /// Runs what talks to the database where its connections belong: a thread that answers requests ends earlier than
-    /// they do. It runs to its end also when the client has gone.
+    /// Runs database work on the runtime that owns the connections, because a thread that serves requests may end
+    /// earlier. It runs to its end even if the client has gone.
     ///
     /// # Errors
-    /// [`Problem::Internal`] when it panics.
-    pub async fn run<T: Send + 'static>(&self, work: impl Future<Output = T> + Send + 'static) -> Result<T, Problem> {
+    /// [`ApiError::Internal`] when it panics.
+    pub async fn run<T: Send + 'static>(&self, work: impl Future<Output = T> + Send + 'static) -> Result<T, ApiError> {
         self.runtime.spawn(work).await.map_err(|error| {
             tracing::error!(%error, "a request ended before its answer");
-            Problem::Internal
+            ApiError::Internal
         })
     }
 

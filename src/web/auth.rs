@@ -1,4 +1,4 @@
-//! Which app is asking.
+//! Which app sends a request.
 
 use std::future::{Ready, ready};
 use std::pin::Pin;
@@ -8,16 +8,17 @@ use actix_web::dev::Payload;
 use actix_web::http::header;
 use actix_web::{FromRequest, HttpRequest, web};
 
+use crate::domain::app_id::AppId;
 use crate::web::api::Api;
-use crate::web::problem::Problem;
-use crate::web::server::Connection;
+use crate::web::problem::ApiError;
+use crate::web::server::connection::Connection;
 
-/// The app whose key came in `Authorization: Bearer`. A handler that takes one is closed to everybody else.
-pub struct App(pub String);
+/// The app whose key is in `Authorization: Bearer`. A handler with this argument refuses all other requests.
+pub struct App(pub AppId);
 
 impl FromRequest for App {
-    type Error = Problem;
-    type Future = Pin<Box<dyn Future<Output = Result<Self, Problem>>>>;
+    type Error = ApiError;
+    type Future = Pin<Box<dyn Future<Output = Result<Self, ApiError>>>>;
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
         let key = request.headers().get(header::AUTHORIZATION).and_then(|v| v.to_str().ok());
@@ -26,24 +27,24 @@ impl FromRequest for App {
         let api = request.app_data::<web::Data<Api>>().cloned();
         let connection = request.conn_data::<Arc<Connection>>().cloned();
         Box::pin(async move {
-            let (Some(key), Some(api)) = (key, api) else { return Err(Problem::Unauthorized) };
+            let (Some(key), Some(api)) = (key, api) else { return Err(ApiError::Unauthorized) };
             let keys = api.app_keys.clone();
-            let app = api.run(async move { keys.app_of(&key).await }).await??.ok_or(Problem::Unauthorized)?;
+            let app = api.run(async move { keys.app_of(&key).await }).await??.ok_or(ApiError::Unauthorized)?;
             connection.iter().for_each(|connection| connection.is_known_good());
             Ok(App(app))
         })
     }
 }
 
-/// The id in the path, when it can be one of ours: anything else is simply not there.
+/// The message id in the path. A text that cannot be one of our ids is answered as not found.
 pub struct Id(pub crate::domain::ids::MessageId);
 
 impl FromRequest for Id {
-    type Error = Problem;
-    type Future = Ready<Result<Self, Problem>>;
+    type Error = ApiError;
+    type Future = Ready<Result<Self, ApiError>>;
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
         let id = request.match_info().get("id").and_then(crate::domain::ids::MessageId::parse);
-        ready(id.map(Id).ok_or(Problem::NoMessage))
+        ready(id.map(Id).ok_or(ApiError::NoMessage))
     }
 }

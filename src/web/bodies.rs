@@ -1,4 +1,4 @@
-//! One budget for all request bodies under way, so that many large ones cannot take the memory of the service.
+//! One budget for all request bodies in progress, so that many large ones cannot use up the service's memory.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -6,18 +6,18 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::Notify;
 
-/// Bytes of all bodies under way.
+/// Bytes of all bodies in progress.
 const BUDGET: usize = 24 * 1024 * 1024;
-/// Bodies up to this size, in bytes, are small: almost all are.
+/// Bodies up to this size, in bytes, are small; almost all are.
 pub const SMALL: usize = 64 * 1024;
-/// What large bodies leave to the small ones.
+/// The part of the budget that is reserved for small bodies.
 const FOR_SMALL: usize = 8 * 1024 * 1024;
-/// How long a body waits for others to end. Then it is refused with 503.
+/// How long a body waits for others to end before it is refused with 503.
 const WAIT: Duration = Duration::from_millis(500);
-/// A body that has been under way for longer gives its bytes back when others need them.
+/// A body in progress for longer than this gives its bytes back when others need them.
 const SLOW: Duration = Duration::from_secs(1);
 
-/// Cheap to clone; all clones are one.
+/// Cheap to clone; all clones share one budget.
 #[derive(Clone, Default)]
 pub struct Bodies(Arc<Shared>);
 
@@ -30,7 +30,7 @@ struct Shared {
 #[derive(Default)]
 struct State {
     used: usize,
-    /// By the order in which they began.
+    /// In the order of their start.
     under_way: BTreeMap<u64, UnderWay>,
     next: u64,
 }
@@ -39,7 +39,7 @@ struct UnderWay {
     began: Instant,
     bytes: usize,
     gives_up: Arc<Notify>,
-    /// It gives up already, or it is here and has no need to.
+    /// It is giving up already, or it is complete and must not give up.
     is_left_alone: bool,
 }
 
@@ -47,7 +47,7 @@ struct UnderWay {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NoRoom;
 
-/// What one body holds of the budget; given back when dropped.
+/// A body's part of the budget; released when dropped.
 pub struct Share {
     bodies: Bodies,
     number: u64,
@@ -64,7 +64,7 @@ impl Bodies {
         Share { bodies: self.clone(), number, gives_up }
     }
 
-    /// Bytes that are taken now.
+    /// Bytes that are in use.
     pub fn used(&self) -> usize {
         self.lock().used
     }
@@ -86,7 +86,7 @@ impl State {
         fits
     }
 
-    /// Asks the slow ones to give back at least `wanted` bytes, the oldest first.
+    /// Asks slow bodies to release at least `wanted` bytes, the oldest first.
     fn reclaim(&mut self, wanted: usize, but: u64, now: Instant) {
         let mut found = 0;
         for (number, one) in &mut self.under_way {
@@ -132,7 +132,7 @@ impl Share {
         self.gives_up.notified().await;
     }
 
-    /// The body is here: it will be worked on and forgotten, and nobody takes its share.
+    /// The body is complete: it will be processed soon, and its share is not reclaimed.
     pub fn is_whole(&mut self) {
         let mut state = self.bodies.lock();
         if let Some(one) = state.under_way.get_mut(&self.number) {

@@ -1,4 +1,4 @@
-//! Reads request bodies: bounded in size and in time, and read to say what is wrong with them.
+//! Reads request bodies within limits of size and time, and reports what is wrong with them.
 
 use std::time::Duration;
 
@@ -9,23 +9,25 @@ use futures_util::StreamExt;
 use serde::de::DeserializeOwned;
 use zeroize::Zeroizing;
 
+use crate::domain::field_code::FieldCode;
 use crate::web::bodies::{Bodies, NoRoom, Share};
-use crate::web::problem::Problem;
+use crate::web::problem::ApiError;
 
-/// Most bytes of an API request.
+/// Maximum length of an API request body, in bytes.
 pub const API_LIMIT: usize = 64 * 1024;
-/// Most bytes of a callback.
+/// Maximum length of a callback, in bytes.
 pub const CALLBACK_LIMIT: usize = 4 * 1024 * 1024;
-/// How long a body may take. actix itself would wait for ever.
+/// Time limit of a body. actix itself has none.
 const DEADLINE: Duration = Duration::from_secs(10);
 
-/// First room for a body whose length is not known, in bytes.
+/// Initial capacity for a body of unknown length, in bytes.
 const FIRST: usize = 8 * 1024;
 
-/// Of a client that has sent so many bytes it is believed how many it will send.
+/// After this many bytes the client's `Content-Length` is trusted for the allocation.
 const TRUSTED: usize = 256 * 1024;
 
-/// A whole body, wiped from memory when dropped: it may hold a code. It keeps its share of the budget for so long.
+/// A complete body, wiped from memory when dropped, because it may contain a code. It keeps its share of the budget
+/// until then.
 pub struct Body {
     bytes: Zeroizing<Vec<u8>>,
     share: Share,
@@ -40,51 +42,51 @@ impl std::ops::Deref for Body {
 }
 
 /// # Errors
-/// When it is longer than `limit` bytes, takes longer than 10 s, or breaks off; or when too many others are under way.
-/// A length that is too large is refused before anything is read.
-pub async fn read(request: &HttpRequest, payload: Payload, bodies: &Bodies, limit: usize) -> Result<Body, Problem> {
+/// When it is longer than `limit` bytes, takes longer than 10 s, or ends early; or when too many others are in
+/// progress. A `Content-Length` that is too large is refused before anything is read.
+pub async fn read(request: &HttpRequest, payload: Payload, bodies: &Bodies, limit: usize) -> Result<Body, ApiError> {
     let told = told_length(request, limit)?;
     let body = Body { bytes: Zeroizing::default(), share: bodies.begin() };
     let whole = tokio::time::timeout(DEADLINE, read_whole(payload, body, told, limit)).await;
-    let mut body = whole.map_err(|_| Problem::TooSlow(DEADLINE.as_secs()))??;
+    let mut body = whole.map_err(|_| ApiError::TooSlow(DEADLINE.as_secs()))??;
     body.share.is_whole();
     Ok(body)
 }
 
-/// What the head says of the body's length.
+/// The body's length according to the head.
 ///
 /// # Errors
 /// When it is more than `limit`.
-pub fn told_length(request: &HttpRequest, limit: usize) -> Result<Option<usize>, Problem> {
+pub fn told_length(request: &HttpRequest, limit: usize) -> Result<Option<usize>, ApiError> {
     let told = request.headers().get(header::CONTENT_LENGTH).and_then(|v| v.to_str().ok()?.parse::<u64>().ok());
     match told.map(usize::try_from) {
         None => Ok(None),
         Some(Ok(told)) if told <= limit => Ok(Some(told)),
-        Some(_) => Err(Problem::TooLarge(limit)),
+        Some(_) => Err(ApiError::TooLarge(limit)),
     }
 }
 
-async fn read_whole(mut payload: Payload, mut body: Body, told: Option<usize>, limit: usize) -> Result<Body, Problem> {
+async fn read_whole(mut payload: Payload, mut body: Body, told: Option<usize>, limit: usize) -> Result<Body, ApiError> {
     loop {
         let chunk = tokio::select! {
             chunk = payload.next() => chunk,
-            () = body.share.gives_up() => return Err(Problem::Overloaded),
+            () = body.share.gives_up() => return Err(ApiError::Overloaded),
         };
         let Some(chunk) = chunk else { return Ok(body) };
-        let chunk = chunk.map_err(|_| Problem::NotJson("the body broke off".to_owned()))?;
+        let chunk = chunk.map_err(|_| ApiError::NotJson("the body broke off".to_owned()))?;
         let length = body.bytes.len() + chunk.len();
         if length > limit {
-            return Err(Problem::TooLarge(limit));
+            return Err(ApiError::TooLarge(limit));
         }
         if length > body.bytes.capacity() {
-            // As it comes, not as it is told: a client may tell much and send little.
+            // Grows with the received bytes, not with the announced length: a client may announce much and send little.
             let room = if length > TRUSTED { told.unwrap_or(2 * length) } else { 2 * body.bytes.capacity() };
             let room = room.max(FIRST).min(told.unwrap_or(limit)).max(length);
             let more = room - body.bytes.capacity();
-            body.share.take(more).await.map_err(|NoRoom| Problem::Overloaded)?;
+            body.share.take(more).await.map_err(|NoRoom| ApiError::Overloaded)?;
             let mut larger = Zeroizing::new(Vec::with_capacity(room));
             larger.extend_from_slice(&body.bytes);
-            // The smaller one is wiped here; growing it in place would leave a copy behind.
+            // The smaller buffer is wiped here; growing it in place would leave a copy behind.
             body.bytes = larger;
         }
         body.bytes.extend_from_slice(&chunk);
@@ -92,15 +94,15 @@ async fn read_whole(mut payload: Payload, mut body: Body, told: Option<usize>, l
 }
 
 /// # Errors
-/// [`Problem::NotJson`] when it is no JSON object, [`Problem::Field`] naming the field when one is unknown, missing or of
-/// the wrong type. Values are not repeated: one of them may be a code.
-pub fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
+/// [`ApiError::NotJson`] when it is not a JSON object; [`ApiError::Field`] with the name of a field that is unknown,
+/// missing or of the wrong type. Values are not repeated: one of them may be a code.
+pub fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, ApiError> {
     if body.iter().all(u8::is_ascii_whitespace) {
-        return Err(Problem::NotJson("the body is empty; send a JSON object".to_owned()));
+        return Err(ApiError::NotJson("the body is empty; send a JSON object".to_owned()));
     }
-    // serde would take an array too, as the fields in their order.
+    // serde would also accept an array, as the fields in their order.
     if body.trim_ascii_start().first() != Some(&b'{') {
-        return Err(Problem::NotJson("the body is not a JSON object".to_owned()));
+        return Err(ApiError::NotJson("the body is not a JSON object".to_owned()));
     }
     let mut json = serde_json::Deserializer::from_slice(body);
     let value = serde_path_to_error::deserialize(&mut json).map_err(|error| {
@@ -108,18 +110,18 @@ pub fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
         let inner = error.inner();
         match inner.classify() {
             serde_json::error::Category::Data => {
-                let (field, reason) = tell(&path, &inner.to_string());
-                Problem::field(field, reason)
+                let (field, code, reason) = tell(&path, &inner.to_string());
+                ApiError::field(field, code, reason)
             }
-            _ => Problem::NotJson(format!("not JSON: line {}, column {}", inner.line(), inner.column())),
+            _ => ApiError::NotJson(format!("not JSON: line {}, column {}", inner.line(), inner.column())),
         }
     })?;
-    json.end().map_err(|_| Problem::NotJson("something follows the JSON object".to_owned()))?;
+    json.end().map_err(|_| ApiError::NotJson("something follows the JSON object".to_owned()))?;
     Ok(value)
 }
 
-/// serde's sentence, without the value that it repeats.
-fn tell(path: &str, message: &str) -> (String, String) {
+/// serde's message, without the value that it repeats.
+fn tell(path: &str, message: &str) -> (String, FieldCode, String) {
     let message = message.split(" at line ").next().unwrap_or(message);
     let quoted = |s: &str| s.split('`').nth(1).map(str::to_owned);
     if let Some(rest) = message.strip_prefix("unknown field ") {
@@ -127,19 +129,27 @@ fn tell(path: &str, message: &str) -> (String, String) {
         let known = rest.split_once(", expected ").map_or("", |(_, known)| known);
         let parent = path.strip_suffix(&field).unwrap_or("").trim_end_matches('.');
         let field = if parent.is_empty() { field } else { format!("{parent}.{field}") };
-        return (field, format!("is not known; there are {}", known.replace("one of ", "").replace('`', "")));
+        return (
+            field,
+            FieldCode::UnknownField,
+            format!("is not known; there are {}", known.replace("one of ", "").replace('`', "")),
+        );
     }
     if let Some(rest) = message.strip_prefix("missing field ") {
-        return (quoted(rest).unwrap_or_default(), "is missing".to_owned());
+        return (quoted(rest).unwrap_or_default(), FieldCode::Missing, "is missing".to_owned());
     }
     if let Some(rest) = message.strip_prefix("duplicate field ") {
         let field = quoted(rest).unwrap_or_default();
         let parent = path.strip_suffix(&field).unwrap_or(path).trim_matches('.');
-        return (if parent.is_empty() { field } else { format!("{parent}.{field}") }, "comes twice".to_owned());
+        let field = if parent.is_empty() { field } else { format!("{parent}.{field}") };
+        return (field, FieldCode::Duplicate, "comes twice".to_owned());
     }
     let field = if path == "." { "body" } else { path };
     match message.rsplit_once(", expected ") {
-        Some((_, expected)) => (field.to_owned(), format!("has the wrong type or range: expected {expected}")),
-        None => (field.to_owned(), "is not valid".to_owned()),
+        Some((_, expected)) => {
+            let reason = format!("has the wrong type or range: expected {expected}");
+            (field.to_owned(), FieldCode::WrongType, reason)
+        }
+        None => (field.to_owned(), FieldCode::NotValid, "is not valid".to_owned()),
     }
 }

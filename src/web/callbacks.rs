@@ -1,29 +1,31 @@
-//! `GET` and `POST /webhooks/{account}`: providers' callbacks. 2xx is said when every receipt is durable, and not before.
+//! `GET` and `POST /webhooks/{account}`: providers' callbacks. 2xx is answered only after every receipt is durable.
 
 use std::sync::Arc;
 
 use actix_web::{HttpRequest, HttpResponse, web};
 
+use crate::api::operations::Operation;
 use crate::providers::Handshake;
-use crate::services::take_callback::NotTaken;
+use crate::services::callbacks::take_callback::NotTaken;
 use crate::telemetry;
 use crate::web::api::Api;
 use crate::web::body;
-use crate::web::problem::Problem;
-use crate::web::server::Connection;
+use crate::web::problem::ApiError;
+use crate::web::server::connection::Connection;
 
 pub async fn handshake(
     account: web::Path<String>,
     api: web::Data<Api>,
     request: HttpRequest,
-) -> Result<HttpResponse, Problem> {
-    match api.callbacks.handshake(&account, request.query_string()).ok_or(Problem::NoAccount)? {
+) -> Result<HttpResponse, ApiError> {
+    match api.callbacks.handshake(&account, request.query_string()).ok_or(ApiError::NoAccount)? {
         Handshake::Answer(challenge) => {
             Ok(HttpResponse::Ok().content_type("text/plain; charset=utf-8").body(challenge))
         }
-        Handshake::Refused => Err(Problem::Handshake),
-        Handshake::Malformed => Err(Problem::NotJson("the query holds no challenge".to_owned())),
-        Handshake::None => Err(Problem::Method),
+        Handshake::Refused => Err(ApiError::Handshake),
+        Handshake::Malformed => Err(ApiError::NotJson("the query holds no challenge".to_owned())),
+        // The account's provider has none.
+        Handshake::None => Err(ApiError::Method { allowed: Operation::ReceiveWebhook.method().as_str().to_owned() }),
     }
 }
 
@@ -32,11 +34,11 @@ pub async fn receive(
     api: web::Data<Api>,
     request: HttpRequest,
     payload: web::Payload,
-) -> Result<HttpResponse, Problem> {
+) -> Result<HttpResponse, ApiError> {
     body::told_length(&request, body::CALLBACK_LIMIT)?;
     let headers: Vec<(String, Vec<u8>)> =
         request.headers().iter().map(|(name, value)| (name.as_str().to_owned(), value.as_bytes().to_vec())).collect();
-    // What needs no body to be refused is refused before it is read.
+    // A refusal that does not depend on the body comes before the body is read.
     if let Err(refused) = api.callbacks.may_be_theirs(&account, &headers, request.query_string()) {
         return Err(refuse(&account, &refused));
     }
@@ -52,22 +54,22 @@ pub async fn receive(
     }
 }
 
-fn refuse(account: &str, refused: &NotTaken) -> Problem {
+fn refuse(account: &str, refused: &NotTaken) -> ApiError {
     match refused {
-        NotTaken::NoAccount => Problem::NoAccount,
+        NotTaken::NoAccount => ApiError::NoAccount,
         NotTaken::Unverified(reason) => {
             if telemetry::may_tell("callbacks that are not believed") {
                 tracing::warn!(account, %reason, "a callback is not believed");
             }
-            Problem::Signature
+            ApiError::Signature
         }
-        NotTaken::UnderWay => Problem::Unavailable,
-        // Whatever the reason: it is not durable, and the provider keeps it until it is.
+        NotTaken::UnderWay => ApiError::Unavailable,
+        // Whatever the reason: it is not durable, so the provider has to repeat it.
         NotTaken::NotDurable(_) => {
             if telemetry::may_tell("callbacks that were not taken") {
                 tracing::error!(account, error = %telemetry::chain(refused), "a callback was not taken");
             }
-            Problem::Unavailable
+            ApiError::Unavailable
         }
     }
 }

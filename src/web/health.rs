@@ -3,34 +3,34 @@
 use std::time::Duration;
 
 use actix_web::{HttpResponse, web};
-use serde_json::json;
 
+use crate::api::health::{Health, Readiness};
 use crate::telemetry;
 use crate::web::api::Api;
 
-/// A loop that has not gone round for this long is stalled.
+/// A loop that has not completed a round for this long is stalled.
 const STALLED: Duration = Duration::from_secs(5);
 
-/// The process can answer. Never asks the database: its outage must not restart the fleet.
+/// Whether the process can answer. It never queries the database: an outage of the database must not restart the
+/// instances.
 pub async fn healthz() -> HttpResponse {
-    HttpResponse::Ok().json(json!({ "status": "ok", "version": env!("CARGO_PKG_VERSION") }))
+    HttpResponse::Ok().json(Health { status: "ok".to_owned(), version: env!("CARGO_PKG_VERSION").to_owned() })
 }
 
-/// Whether traffic should come here: not stopping, the database answers, each loop goes round.
+/// Whether traffic should come here: not stopping, the database answers, and each loop runs.
 pub async fn readyz(api: web::Data<Api>) -> HttpResponse {
     let mut reasons = Vec::new();
     if api.is_stopping() {
         reasons.push("stopping".to_owned());
     }
-    if api.pool.is_away() {
+    if api.messages.database_is_away() {
         reasons.push("the database does not answer".to_owned());
     }
     reasons.extend(api.ticks.stalled(STALLED).into_iter().map(|name| format!("the {name} loop is stalled")));
-    if reasons.is_empty() {
-        HttpResponse::Ok().json(json!({ "status": "ready" }))
-    } else {
-        HttpResponse::ServiceUnavailable().json(json!({ "status": "not ready", "reasons": reasons }))
-    }
+    let is_ready = reasons.is_empty();
+    let status = if is_ready { "ready" } else { "not ready" }.to_owned();
+    let mut response = if is_ready { HttpResponse::Ok() } else { HttpResponse::ServiceUnavailable() };
+    response.json(Readiness { status, reasons })
 }
 
 /// Counters and gauges of this process, as Prometheus reads them.

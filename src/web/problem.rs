@@ -1,23 +1,30 @@
-//! Problem documents (RFC 9457): what is answered instead of a result.
+//! Problem documents (RFC 9457): the answers to refused requests.
 
 use actix_web::body::BoxBody;
 use actix_web::http::StatusCode;
 use actix_web::http::header::{self, HeaderValue};
 use actix_web::{HttpResponse, ResponseError};
-use serde_json::json;
 
+use crate::api::problems::{self, Kind, WrongField};
 use crate::domain::attempt::Why;
 use crate::domain::event::Refusal;
-use crate::services::accept_message::AcceptError;
-use crate::services::ledger::LedgerError;
-use crate::store::StoreError;
+use crate::domain::field_code::FieldCode;
+use crate::domain::phone::PhoneError;
+use crate::services::database_error::DatabaseError;
+use crate::services::ledger::group_commit::LedgerError;
+use crate::services::messages::ChangeError;
+use crate::services::messages::accept_message::AcceptError;
+use crate::services::messages::cancel::CancelError;
+use crate::services::messages::check_code::CheckError;
+use crate::services::messages::find::FindError;
+use crate::services::messages::resend::ResendError;
 use crate::telemetry;
 
-/// Every refusal of the API. `type` is stable: clients may decide by it.
+/// Every refusal of the API. `api::problems` says of each what its clients read.
 #[derive(Debug, thiserror::Error)]
-pub enum Problem {
+pub enum ApiError {
     #[error("{field}: {reason}")]
-    Field { field: String, reason: String },
+    Field { field: String, code: FieldCode, reason: String },
     #[error("{0}")]
     NotJson(String),
     #[error("the body is longer than {0} bytes")]
@@ -32,8 +39,9 @@ pub enum Problem {
     NoAccount,
     #[error("there is nothing at this address")]
     NoRoute,
+    /// `allowed`: the methods of the address, as in the header `Allow`.
     #[error("this address does not take this method")]
-    Method,
+    Method { allowed: String },
     #[error("the signature does not prove that this callback is the provider's")]
     Signature,
     #[error("the verify token is wrong or missing")]
@@ -48,6 +56,8 @@ pub enum Problem {
     Refused(Refusal),
     #[error("the service cannot do this just now; try again")]
     Unavailable,
+    #[error("the code is under a key that this instance does not have: nothing was checked or counted; try again")]
+    CodeKeyMissing,
     #[error("too many others are being served; try again")]
     Overloaded,
     #[error("too many requests of this app wait for messages already")]
@@ -64,113 +74,180 @@ fn refusal_text(refusal: &Refusal) -> String {
         Refusal::NotPlanned(Why::TooLate) => {
             "the message ends too soon for another attempt; start a new one".to_owned()
         }
-        Refusal::NotPlanned(Why::NumberIsBad) => "the provider says that the number cannot receive messages".to_owned(),
         Refusal::NotPlanned(why) => format!("no next attempt: {why}"),
     }
 }
 
-impl Problem {
-    pub fn field(field: impl Into<String>, reason: impl Into<String>) -> Self {
-        Self::Field { field: field.into(), reason: reason.into() }
+impl ApiError {
+    pub fn field(field: impl Into<String>, code: FieldCode, reason: impl Into<String>) -> Self {
+        Self::Field { field: field.into(), code, reason: reason.into() }
     }
 
-    /// Whether the same request may work later.
-    fn of_store(error: &StoreError) -> Self {
-        match error {
-            StoreError::Unavailable(_) => Self::Unavailable,
-            StoreError::Refused { .. } | StoreError::Corrupt { .. } => Self::Internal,
+    pub fn number(error: PhoneError) -> Self {
+        Self::field("to", error.code(), error.to_string())
+    }
+
+    /// The specific reason, where a problem type has several; else the type again.
+    fn code(&self) -> String {
+        match self {
+            Self::Field { code, .. } => code.to_string(),
+            Self::Refused(Refusal::Settled(outcome)) => problems::settled_code(*outcome),
+            Self::Refused(Refusal::StillSending) => problems::STILL_SENDING.to_owned(),
+            Self::Refused(Refusal::NotPlanned(why)) => why.to_string(),
+            other => other.kind().only_code(),
         }
     }
 
-    fn kind(&self) -> (&'static str, &'static str, StatusCode) {
+    fn of_fault(may_pass: bool) -> Self {
+        if may_pass { Self::Unavailable } else { Self::Internal }
+    }
+
+    fn kind(&self) -> Kind {
         match self {
-            Self::Field { .. } => ("invalid-field", "A field is not valid", StatusCode::UNPROCESSABLE_ENTITY),
-            Self::NotJson(_) => ("not-json", "The body is not the JSON that is expected", StatusCode::BAD_REQUEST),
-            Self::TooLarge(_) => ("too-large", "The body is too large", StatusCode::PAYLOAD_TOO_LARGE),
-            Self::TooSlow(_) => ("too-slow", "The body came too slowly", StatusCode::REQUEST_TIMEOUT),
-            Self::Unauthorized => ("unauthorized", "An API key is needed", StatusCode::UNAUTHORIZED),
-            Self::NoMessage => ("no-such-message", "Not found", StatusCode::NOT_FOUND),
-            Self::NoAccount => ("no-such-account", "Not found", StatusCode::NOT_FOUND),
-            Self::NoRoute => ("no-such-address", "Not found", StatusCode::NOT_FOUND),
-            Self::Method => ("method-not-allowed", "Method not allowed", StatusCode::METHOD_NOT_ALLOWED),
-            Self::Signature => ("bad-signature", "The callback is not believed", StatusCode::UNAUTHORIZED),
-            Self::Handshake => ("bad-handshake", "The handshake is refused", StatusCode::FORBIDDEN),
-            Self::OtherBody => {
-                ("idempotency-key-reused", "The idempotency key was used before", StatusCode::UNPROCESSABLE_ENTITY)
+            Self::Field { .. } => Kind::InvalidField,
+            Self::NotJson(_) => Kind::NotJson,
+            Self::TooLarge(_) => Kind::TooLarge,
+            Self::TooSlow(_) => Kind::TooSlow,
+            Self::Unauthorized => Kind::Unauthorized,
+            Self::NoMessage => Kind::NoSuchMessage,
+            Self::NoAccount => Kind::NoSuchAccount,
+            Self::NoRoute => Kind::NoSuchAddress,
+            Self::Method { .. } => Kind::MethodNotAllowed,
+            Self::Signature => Kind::BadSignature,
+            Self::Handshake => Kind::BadHandshake,
+            Self::OtherBody => Kind::IdempotencyKeyReused,
+            Self::TooMuchWaiting { .. } => Kind::TooMuchWaiting,
+            Self::Refused(Refusal::Settled(_)) => Kind::Settled,
+            Self::Refused(_) => Kind::NoNextAttempt,
+            Self::Unavailable => Kind::Unavailable,
+            Self::CodeKeyMissing => Kind::CodeKeyMissing,
+            Self::Overloaded => Kind::Overloaded,
+            Self::TooManyWait => Kind::TooManyWaiting,
+            Self::Internal => Kind::Internal,
+        }
+    }
+
+    fn document(&self) -> problems::Problem {
+        let errors = match self {
+            Self::Field { field, code, reason } => {
+                vec![WrongField { field: field.clone(), code: code.to_string(), reason: reason.clone() }]
             }
-            Self::TooMuchWaiting { .. } => ("too-much-waiting", "Too much is waiting", StatusCode::TOO_MANY_REQUESTS),
-            Self::Refused(Refusal::Settled(_)) => ("settled", "The message is settled", StatusCode::CONFLICT),
-            Self::Refused(_) => ("no-next-attempt", "There is no next attempt", StatusCode::CONFLICT),
-            Self::Unavailable => ("unavailable", "Not available", StatusCode::SERVICE_UNAVAILABLE),
-            Self::Overloaded => ("overloaded", "Too many requests at once", StatusCode::SERVICE_UNAVAILABLE),
-            Self::TooManyWait => ("too-many-waiting", "Too many requests wait", StatusCode::TOO_MANY_REQUESTS),
-            Self::Internal => ("internal", "Internal error", StatusCode::INTERNAL_SERVER_ERROR),
+            _ => Vec::new(),
+        };
+        self.kind().document(self.code(), self.to_string(), errors)
+    }
+
+    /// Seconds of the header `Retry-After`.
+    fn retry_after_s(&self) -> u64 {
+        match self {
+            Self::TooMuchWaiting { retry_after_s } => *retry_after_s,
+            _ => 1,
         }
     }
 }
 
-impl ResponseError for Problem {
+impl ResponseError for ApiError {
     fn status_code(&self) -> StatusCode {
-        self.kind().2
+        StatusCode::from_u16(self.kind().about().status).expect("the table has statuses of HTTP")
     }
 
     fn error_response(&self) -> HttpResponse<BoxBody> {
-        let (name, title, status) = self.kind();
-        let mut document = json!({
-            "type": format!("urn:otpost:problem:{name}"),
-            "title": title,
-            "status": status.as_u16(),
-            "detail": self.to_string(),
-        });
-        if let Self::Field { field, reason } = self {
-            document["errors"] = json!([{ "field": field, "reason": reason }]);
-        }
-        let mut response = HttpResponse::build(status);
+        let mut response = HttpResponse::build(self.status_code());
         response.content_type("application/problem+json");
         match self {
             Self::Unauthorized => {
                 response.insert_header((header::WWW_AUTHENTICATE, "Bearer"));
             }
-            Self::TooMuchWaiting { retry_after_s } => {
-                response.insert_header((header::RETRY_AFTER, HeaderValue::from(*retry_after_s)));
+            Self::Method { allowed } => {
+                response.insert_header((header::ALLOW, allowed.as_str()));
             }
-            Self::Unavailable | Self::Overloaded | Self::TooManyWait => {
-                response.insert_header((header::RETRY_AFTER, HeaderValue::from_static("1")));
+            problem if problem.kind().may_be_repeated() => {
+                response.insert_header((header::RETRY_AFTER, HeaderValue::from(problem.retry_after_s())));
             }
             _ => {}
         }
-        response.body(document.to_string())
+        response.body(serde_json::to_string(&self.document()).expect("a problem has a JSON form"))
     }
 }
 
-impl From<StoreError> for Problem {
-    fn from(error: StoreError) -> Self {
+impl From<DatabaseError> for ApiError {
+    fn from(error: DatabaseError) -> Self {
         if telemetry::may_tell("requests that failed at the database") {
             tracing::error!(error = %telemetry::chain(&error), "a request failed at the database");
         }
-        Self::of_store(&error)
+        Self::of_fault(error.may_pass())
     }
 }
 
-impl From<LedgerError> for Problem {
+impl From<LedgerError> for ApiError {
     fn from(error: LedgerError) -> Self {
         if telemetry::may_tell("requests that could not be written") {
             tracing::error!(error = %telemetry::chain(&error), "a request could not be written");
         }
+        Self::of_fault(error.may_pass())
+    }
+}
+
+impl From<FindError> for ApiError {
+    fn from(error: FindError) -> Self {
         match error {
-            LedgerError::Busy | LedgerError::Locked => Self::Unavailable,
-            LedgerError::Store(error) => Self::of_store(&error),
+            FindError::NoMessage => Self::NoMessage,
+            FindError::Database(error) => error.into(),
         }
     }
 }
 
-impl From<AcceptError> for Problem {
+impl From<ChangeError> for ApiError {
+    fn from(error: ChangeError) -> Self {
+        match error {
+            ChangeError::NoMessage => Self::NoMessage,
+            ChangeError::NotNow => Self::Unavailable,
+            ChangeError::Ledger(error) => error.into(),
+            ChangeError::Unexpected(_) => {
+                tracing::error!(%error, "a request ended as none can");
+                Self::Internal
+            }
+        }
+    }
+}
+
+impl From<CheckError> for ApiError {
+    fn from(error: CheckError) -> Self {
+        match error {
+            CheckError::Change(error) => error.into(),
+            CheckError::KeyMissing => Self::CodeKeyMissing,
+        }
+    }
+}
+
+impl From<ResendError> for ApiError {
+    fn from(error: ResendError) -> Self {
+        match error {
+            ResendError::Change(error) => error.into(),
+            ResendError::Refused(refusal) => Self::Refused(refusal),
+            ResendError::Find(error) => error.into(),
+        }
+    }
+}
+
+impl From<CancelError> for ApiError {
+    fn from(error: CancelError) -> Self {
+        match error {
+            CancelError::Change(error) => error.into(),
+            CancelError::Refused(refusal) => Self::Refused(refusal),
+            CancelError::Find(error) => error.into(),
+        }
+    }
+}
+
+impl From<AcceptError> for ApiError {
     fn from(error: AcceptError) -> Self {
         match error {
-            AcceptError::Field { field, reason } => Self::field(field, reason),
+            AcceptError::Field { field, code, reason } => Self::field(field, code, reason),
             AcceptError::OtherBody => Self::OtherBody,
+            AcceptError::KeyMissing => Self::CodeKeyMissing,
             AcceptError::Overload { retry_after_s } => Self::TooMuchWaiting { retry_after_s },
-            AcceptError::Store(error) => error.into(),
+            AcceptError::Database(error) => error.into(),
             AcceptError::Intake(error) => error.into(),
         }
     }

@@ -1,25 +1,50 @@
-//! Says once a second that this instance lives, and counts what waits at the accounts.
+//! Records once a second that this instance lives, and counts what waits at the accounts.
 
 use std::time::Duration;
 
 use crate::clock::Clock;
-use crate::services::backlog::Backlog;
-use crate::services::instances::Instances;
-use crate::services::transitions::Transitions;
-use crate::telemetry;
-use crate::telemetry::Ticks;
+use crate::services::accounts::backlog::Backlog;
+use crate::services::accounts::instances::Instances;
+use crate::services::keys::code_keys;
+use crate::services::ledger::transitions::Transitions;
+use crate::workers::round::{Found, Loop, Services, away};
 
 const TICK: Duration = Duration::from_secs(1);
 
-pub async fn run(instances: Instances, backlog: Backlog, transitions: Transitions, clock: Clock, ticks: Ticks) {
-    loop {
-        ticks.tick("instances");
+pub(super) struct InstanceLoop {
+    instances: Instances,
+    backlog: Backlog,
+    transitions: Transitions,
+    clock: Clock,
+}
+
+impl InstanceLoop {
+    pub(super) fn new(services: &Services) -> Self {
+        Self {
+            instances: services.instances.clone(),
+            backlog: services.backlog.clone(),
+            transitions: services.transitions.clone(),
+            clock: services.clock.clone(),
+        }
+    }
+}
+
+impl Loop for InstanceLoop {
+    async fn run_once(&mut self) -> Found {
+        let Self { instances, backlog, transitions, clock } = self;
         if let Err(error) = instances.beat().await {
-            tracing::warn!(error = %telemetry::chain(&error), "cannot say that this instance lives");
+            away(&error, "cannot record that this instance lives");
+        }
+        if let Err(error) = code_keys::hold(&transitions.pool, &transitions.keys, clock.now()).await {
+            away(&error, "cannot record which code keys this instance has");
         }
         if let Err(error) = backlog.count(&transitions.pool, clock.now()).await {
-            tracing::warn!(error = %telemetry::chain(&error), "cannot count what waits to be sent");
+            away(&error, "cannot count what waits to be sent");
         }
-        tokio::time::sleep(TICK).await;
+        Found::Nothing
+    }
+
+    async fn next(&mut self) -> Duration {
+        TICK
     }
 }

@@ -1,33 +1,21 @@
-//! Matches receipts that came before we knew the provider's id, as soon as the id lands.
+//! Matches receipts that arrived before the provider's id was known, as soon as the id is known.
 
-use tokio::sync::mpsc;
-
-use crate::services::apply_receipts::ApplyReceipts;
-use crate::store::provider_ids::ProviderId;
-use crate::store::receipts;
+use crate::services::callbacks::apply_receipts::ApplyReceipts;
+use crate::services::ledger::group_commit::LandedIds;
 use crate::telemetry;
 
 /// Ids looked up at once.
 const GROUP: usize = 256;
 
-/// Ends when nobody can tell of an id any more. What it misses, the recovery loop finds.
-pub async fn run(apply: ApplyReceipts, mut landed: mpsc::UnboundedReceiver<Vec<ProviderId>>) {
+/// Ends when no more ids can arrive. The recovery loop finds what it misses.
+pub async fn run(apply: ApplyReceipts, mut landed: LandedIds) {
     while let Some(mut ids) = landed.recv().await {
         while ids.len() < GROUP {
             let Ok(more) = landed.try_recv() else { break };
             ids.extend(more);
         }
-        if let Err(error) = match_ids(&apply, ids).await {
-            tracing::warn!(error = %error, "cannot match receipts that waited; the recovery loop will");
+        if let Err(error) = apply.match_landed(ids).await {
+            tracing::warn!(error = %telemetry::chain(&error), "cannot match receipts that waited; the recovery loop will");
         }
     }
-}
-
-async fn match_ids(apply: &ApplyReceipts, ids: Vec<ProviderId>) -> Result<(), String> {
-    let names: Vec<(String, String)> = ids.into_iter().map(|id| (id.account, id.provider_message_id)).collect();
-    let waiting = receipts::unmatched_of(&apply.pool, &names).await.map_err(|e| telemetry::chain(&e))?;
-    if !waiting.is_empty() {
-        apply.match_waiting(waiting).await.map_err(|e| telemetry::chain(&e))?;
-    }
-    Ok(())
 }

@@ -1,33 +1,51 @@
-//! The loops that call services. Each takes no input but the database, so the path after a restart is the path always
-//! taken: find what is due, do it, sleep until the nearest deadline, a wake-up or the tick, whichever is first.
+//! The loops that call services. Each is a value that runs one round and knows when the next is due.
+//!
+//! A loop takes no input but the database, so it continues after a restart as always: find what is due, do it, sleep
+//! until the nearest deadline, a wake-up or the tick, whichever is first.
+//!
+//! [`LoopName`] lists the loops, [`start_one`] builds each, and `supervise` restarts it.
 
-pub mod supervise;
-pub mod sender;
-pub mod deadlines;
-pub mod asker;
-pub mod janitor;
+mod round;
+mod supervise;
+mod sender;
+mod deadlines;
+mod lives;
+mod status_queries;
+mod clock;
+mod recovery;
+mod waiting;
+mod janitor;
 pub mod matcher;
-pub mod pulse;
-pub mod instances;
-pub mod watcher;
+mod pulse;
+mod instances;
+mod watcher;
 
-use std::time::Duration;
+use tokio::task::JoinHandle;
 
-use chrono::{DateTime, Utc};
+use crate::services::upkeep::loops::{LoopName, Ticks};
+use crate::workers::supervise::supervise;
 
-use crate::clock::Clock;
-use crate::store::StoreError;
+pub use self::round::Services;
 
-/// Longest sleep of a loop that waits for a time in the database.
-const TICK: Duration = Duration::from_millis(250);
-/// Pause after the database did not answer.
-const AWAY: Duration = Duration::from_millis(250);
+/// Starts every loop.
+pub fn start(services: &Services, ticks: &Ticks) -> Vec<JoinHandle<()>> {
+    LoopName::ALL.iter().map(|name| start_one(*name, services, ticks)).collect()
+}
 
-/// How long to sleep when `next` is the next time at which something is due.
-fn until(clock: &Clock, next: Result<Option<DateTime<Utc>>, StoreError>) -> Duration {
-    match next {
-        Ok(Some(at)) => clock.until(at).clamp(Duration::from_millis(1), TICK),
-        Ok(None) => TICK,
-        Err(_) => AWAY,
+/// Starts the loop of this name. It is restarted when it panics or stands still, until the handle is aborted.
+pub fn start_one(name: LoopName, services: &Services, ticks: &Ticks) -> JoinHandle<()> {
+    let services = services.clone();
+    match name {
+        LoopName::Clock => supervise(name, ticks, move || clock::ClockLoop::new(&services)),
+        LoopName::Deadlines => supervise(name, ticks, move || deadlines::Deadlines::new(&services)),
+        LoopName::Instances => supervise(name, ticks, move || instances::InstanceLoop::new(&services)),
+        LoopName::Janitor => supervise(name, ticks, move || janitor::Janitor::new(&services)),
+        LoopName::Lives => supervise(name, ticks, move || lives::Lives::new(&services)),
+        LoopName::Pulse => supervise(name, ticks, move || pulse::PulseLoop::new(&services)),
+        LoopName::Recovery => supervise(name, ticks, move || recovery::Recovery::new(&services)),
+        LoopName::Sender => supervise(name, ticks, move || sender::Sender::new(&services)),
+        LoopName::StatusQueries => supervise(name, ticks, move || status_queries::StatusQueryLoop::new(&services)),
+        LoopName::Waiting => supervise(name, ticks, move || waiting::Waiting::new(&services)),
+        LoopName::Watcher => supervise(name, ticks, move || watcher::WatcherLoop::new(&services)),
     }
 }

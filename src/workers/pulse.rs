@@ -1,21 +1,32 @@
-//! Takes the accounts' pulse.
+//! Counts and judges the accounts' deliveries.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::services::take_pulse::TakePulse;
-use crate::telemetry;
-use crate::telemetry::Ticks;
+use crate::services::accounts::take_pulse::TakePulse;
+use crate::workers::round::{Found, Loop, Services, away};
 
-/// A round that finds the last one less than a second ago does nothing, so this is a little shorter than two of them.
+/// Shorter than the interval between two counts, because a round does nothing if the last count is less than a second
+/// old.
 const TICK: Duration = Duration::from_millis(500);
 
-pub async fn run(take_pulse: Arc<TakePulse>, ticks: Ticks) {
-    loop {
-        ticks.tick("pulse");
-        if let Err(error) = take_pulse.run_once().await {
-            tracing::warn!(error = %telemetry::chain(&error), "cannot take the accounts' pulse");
+pub(super) struct PulseLoop(Arc<TakePulse>);
+
+impl PulseLoop {
+    pub(super) fn new(services: &Services) -> Self {
+        Self(Arc::clone(&services.take_pulse))
+    }
+}
+
+impl Loop for PulseLoop {
+    async fn run_once(&mut self) -> Found {
+        if let Err(error) = self.0.run_once().await {
+            away(&error, "cannot count and judge the accounts' deliveries");
         }
-        tokio::time::sleep(TICK).await;
+        Found::Nothing
+    }
+
+    async fn next(&mut self) -> Duration {
+        TICK
     }
 }

@@ -1,26 +1,40 @@
-//! Looks at messages for those who wait for them.
+//! Reads messages for the requests that wait for them.
 
 use std::time::Duration;
 
-use crate::services::watch::Watch;
-use crate::store::database::Database;
-use crate::telemetry;
-use crate::telemetry::Ticks;
-use crate::workers::{AWAY, TICK};
+use crate::services::messages::watch::Watcher;
+use crate::workers::round::{Found, Loop, Services, TICK, away};
 
-/// Longest round; the connection is given up then.
-const ROUND: Duration = Duration::from_secs(3);
+pub(super) struct WatcherLoop {
+    watcher: Watcher,
+    is_away: bool,
+}
 
-pub async fn run(watch: Watch, pool: Database, ticks: Ticks) {
-    loop {
-        ticks.tick("watcher");
-        match tokio::time::timeout(ROUND, watch.run_once(&pool)).await {
-            Ok(Ok(())) => watch.work(TICK).await,
-            Ok(Err(error)) => {
-                tracing::warn!(error = %telemetry::chain(&error), "cannot look at messages that are waited for");
-                tokio::time::sleep(AWAY).await;
-            }
-            Err(_) => tracing::warn!("looking at messages that are waited for took too long"),
+impl WatcherLoop {
+    pub(super) fn new(services: &Services) -> Self {
+        Self { watcher: services.watcher.clone(), is_away: false }
+    }
+}
+
+impl Loop for WatcherLoop {
+    async fn run_once(&mut self) -> Found {
+        let result = self.watcher.run_once().await;
+        self.is_away = result.is_err();
+        match result {
+            Ok(()) => Found::Nothing,
+            Err(error) => away(&error, "cannot read messages for waiting requests"),
         }
+    }
+
+    async fn next(&mut self) -> Duration {
+        TICK
+    }
+
+    /// A change that could not be read does not shorten the pause after it.
+    async fn woken(&mut self) {
+        if self.is_away {
+            return std::future::pending().await;
+        }
+        self.watcher.watch.work(TICK).await;
     }
 }

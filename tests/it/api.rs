@@ -1,9 +1,10 @@
-//! The API: what it refuses and how, what it shows, and what repeats and races make of it.
+//! The API: what it refuses and how, what it shows, and the effect of repeats and races.
 
 use std::time::Duration;
 
 use chrono::TimeDelta;
-use otpost::services::app_keys::AppKeys;
+use otpost::domain::app_id::AppId;
+use otpost::services::keys::app_keys::AppKeys;
 use reqwest::Method;
 use serde_json::{Value, json};
 use sqlx::{AssertSqlSafe, PgPool};
@@ -65,7 +66,7 @@ async fn a_field_that_is_wrong_is_named_and_nothing_is_stored() {
             (with("to", json!(null)), "to"),
             (with("to", json!([TO])), "to"),
             (with("purpose", json!("marketing")), "purpose"),
-            (with("purpose", json!("")), "purpose"),
+            (with("purpose", json!("")), ""),
             (with("purpose", json!("login\u{0}")), "purpose"),
             (with("purpose", json!(1)), "purpose"),
             (with("replace_after_s", json!(14)), "replace_after_s"),
@@ -94,13 +95,13 @@ async fn a_field_that_is_wrong_is_named_and_nothing_is_stored() {
             (with("code_length", json!(256)), "code_length"),
             (with("code_length", json!(-6)), "code_length"),
             (json!({ "to": TO, "code": "1234", "code_length": 6 }), "code_length"),
-            (with("locale", json!("")), "locale"),
-            (with("locale", json!("en\u{0}")), "locale"),
-            (with("locale", json!("e".repeat(36))), "locale"),
+            (with("locale", json!("")), ""),
+            (with("locale", json!("en\u{0}")), ""),
+            (with("locale", json!("e".repeat(36))), ""),
             (with("channel", json!("pigeon")), "channel"),
-            (with("channel", json!("")), "channel"),
+            (with("channel", json!("")), ""),
             (with("channel", json!(null)), ""),
-            (with("reference", json!("")), "reference"),
+            (with("reference", json!("")), ""),
             (with("reference", json!(long)), "reference"),
             (with("reference", json!("a\u{0}b")), "reference"),
             (with("reference", json!({})), "reference"),
@@ -110,13 +111,13 @@ async fn a_field_that_is_wrong_is_named_and_nothing_is_stored() {
             (with("metadata", json!({ "a\u{0}": 1 })), "metadata"),
             (with("metadata", json!({ "deep": [{ "a": ["\u{0}"] }] })), "metadata"),
             (with("metadata", json!({ "a": "x".repeat(5000) })), "metadata"),
-            (with("client", json!({ "ip": "999.1.1.1" })), "client.ip"),
-            (with("client", json!({ "ip": "" })), "client.ip"),
-            (with("client", json!({ "ip": 1 })), "client.ip"),
-            (with("client", json!({ "platform": "\u{0}" })), "client.platform"),
-            (with("client", json!({ "device": long })), "client.device"),
-            (with("client", json!({ "browser": "x" })), "client.browser"),
-            (with("client", json!("x")), "client"),
+            (with("client", json!({ "ip": "999.1.1.1" })), ""),
+            (with("client", json!({ "ip": "" })), ""),
+            (with("client", json!({ "ip": 1 })), ""),
+            (with("client", json!({ "platform": "\u{0}" })), ""),
+            (with("client", json!({ "device": long })), ""),
+            (with("client", json!({ "browser": "x" })), ""),
+            (with("client", json!("x")), ""),
             (with("kode", json!("739150")), "kode"),
             (with("To", json!(TO)), "To"),
         ];
@@ -160,12 +161,6 @@ async fn a_body_that_is_no_json_object_is_refused_and_nothing_is_stored() {
             (b"1".to_vec(), 400, "not-json", ""),
             (br#""x""#.to_vec(), 400, "not-json", ""),
             (br#"{"to":"+628123451234","to":"+628123451235"}"#.to_vec(), 422, "invalid-field", "to"),
-            (
-                br#"{"to":"+628123451234","client":{"device":"a","device":"b"}}"#.to_vec(),
-                422,
-                "invalid-field",
-                "client.device",
-            ),
             (br#"{"to":"+628123451234","code":"739150","code":"739151"}"#.to_vec(), 422, "invalid-field", "code"),
             (
                 br#"{"to":"+628123451234","replace_after_s":99999999999999999999999}"#.to_vec(),
@@ -182,7 +177,7 @@ async fn a_body_that_is_no_json_object_is_refused_and_nothing_is_stored() {
             assert!(!answer.to_string().contains(CODE), "{answer}");
         }
         assert_eq!(stored(&app.pool).await, 0);
-        // One byte less is read.
+        // One byte less is accepted.
         let mut body = format!(r#"{{"to":"{TO}"}}"#).into_bytes();
         body.resize(64 * 1024, b' ');
         assert_eq!(raw(app, body.clone()).await.0, 202);
@@ -233,8 +228,12 @@ async fn keys_addresses_methods_and_ids_that_are_wrong_are_told_apart() {
             let request = app.http.post(format!("{}/v1/messages", app.url)).bearer_auth(&key);
             assert_eq!(request.body(format!(r#"{{"to":"{TO}"}}"#)).send().await.unwrap().status(), 401);
         }
-        let other = AppKeys::new(app.pool.clone().into(), app.clock.clone()).create("other", "").await.unwrap();
-        let revoked = AppKeys::new(app.pool.clone().into(), app.clock.clone()).create("shop", "gone").await.unwrap();
+        let other =
+            AppKeys::new(app.pool.clone().into(), app.clock.clone()).create(&AppId::stored("other"), "").await.unwrap();
+        let revoked = AppKeys::new(app.pool.clone().into(), app.clock.clone())
+            .create(&AppId::stored("shop"), "gone")
+            .await
+            .unwrap();
         sqlx::query("update api_keys set revoked_at = created_at where key_id = $1")
             .bind(&revoked.key_id)
             .execute(&app.pool)
@@ -254,7 +253,7 @@ async fn keys_addresses_methods_and_ids_that_are_wrong_are_told_apart() {
             let response = request.body(r#"{"code":"123456"}"#).send().await.unwrap();
             let status = response.status().as_u16();
             let answer: Value = serde_json::from_str(&response.text().await.unwrap()).unwrap();
-            // Resend takes no code; that is seen before the message is looked for.
+            // Resend takes no code; that is checked before the message is looked up.
             if path.ends_with("resend") {
                 assert_eq!(refusal(status, &answer), (422, "invalid-field".into(), "code".into()));
             } else {
@@ -268,11 +267,21 @@ async fn keys_addresses_methods_and_ids_that_are_wrong_are_told_apart() {
         assert_eq!(list, json!({ "messages": [], "next": null }), "an app sees its own messages only");
 
         let unknown = "01a08ac2-8900-7070-b6c3-db4dd13a6b00";
-        for id in [unknown, "1", "x", "%00", "..%2f", "01a08ac2-8900-4070-b6c3-db4dd13a6b00", &"9".repeat(3000)] {
+        for id in [unknown, "1", "x", "%00", "01a08ac2-8900-4070-b6c3-db4dd13a6b00", &"9".repeat(3000)] {
             let (status, answer) = app.get(&format!("/v1/messages/{id}")).await;
             assert_eq!(refusal(status, &answer), (404, "no-such-message".into(), String::new()), "{id}: {answer}");
         }
-        for path in ["/", "/v1", "/v2/x", "/v1/messages/", "/v1/message", "/v1/messages/1/2/3", "/webhooks"] {
+        // A path that a proxy may read as another address is refused.
+        for path in [
+            "/",
+            "/v1",
+            "/v1/messages/..%2f",
+            "/v2/x",
+            "/v1/messages/",
+            "/v1/message",
+            "/v1/messages/1/2/3",
+            "/webhooks",
+        ] {
             if path == "/" {
                 continue;
             }
@@ -449,7 +458,7 @@ async fn a_held_get_answers_when_the_message_is_delivered() {
                 (message["state"].as_str().unwrap().to_owned(), began.elapsed())
             })
         };
-        // Nothing comes: the answer is the message as it is, after the timeout.
+        // Nothing happens: the answer is the unchanged message, after the timeout.
         let (state, took) = wait("wait_for=delivered&timeout_s=1").await.unwrap();
         assert_eq!(state, "accepted");
         assert!(took >= Duration::from_millis(990) && took < Duration::from_secs(5), "{took:?}");
@@ -468,7 +477,7 @@ async fn a_held_get_answers_when_the_message_is_delivered() {
         let (state, took) = wait("wait_for=delivered&timeout_s=20").await.unwrap();
         assert_eq!(state, "delivered");
         assert!(took < Duration::from_secs(1), "{took:?}");
-        // A change that another instance makes is not announced here, and found all the same.
+        // A change by another instance is not announced here, but is found all the same.
         let settled = wait("wait_for=settled&timeout_s=20");
         tokio::time::sleep(Duration::from_millis(100)).await;
         sqlx::query(
@@ -581,7 +590,7 @@ async fn no_more_wrong_codes_are_heard_than_allowed() {
         let (_, answer) = app.post("/v1/messages", json!({ "to": TO, "code": CODE })).await;
         let id = answer["id"].as_str().unwrap().to_owned();
         let path = format!("/v1/messages/{id}/check");
-        // What is no code is no try.
+        // A text that is not a code does not count as a try.
         for no_code in ["", "12", "abcdef", "123456789012"] {
             assert_eq!(app.post(&path, json!({ "code": no_code })).await.0, 422);
         }
@@ -656,7 +665,7 @@ async fn cancel_stops_everything_and_may_be_repeated() {
         assert_eq!(answer["reason"], "cancelled");
         let (status, answer) = app.post(&format!("/v1/messages/{id}/resend"), json!({})).await;
         assert_eq!((status, refusal(status, &answer).1.as_str()), (409, "settled"));
-        // Before anything left: nothing leaves.
+        // Before anything was sent: nothing is sent.
         let unsent = app.send("+628123450001").await;
         app.post(&format!("/v1/messages/{unsent}/cancel"), json!({})).await;
         app.pass(Duration::from_secs(2)).await;
@@ -692,7 +701,11 @@ async fn resend_takes_the_next_step_with_the_same_code_once() {
         assert_eq!(phone.received.sms, 1);
         let sms = app.sim.messages(Some("+628123450003"), 10);
         assert!(sms.iter().all(|m| m.code.as_deref() == Some(CODE)), "the same code");
-        assert_eq!(app.post(&path, json!({})).await.0, 409, "the route ends here");
+        // The route ends here: one more SMS, and nothing after it.
+        assert_eq!(app.post(&path, json!({})).await.0, 202);
+        app.pass(Duration::from_secs(20)).await;
+        assert_eq!(app.sim.phone("+628123450003").received.sms, 2);
+        assert_eq!(app.post(&path, json!({})).await.0, 409);
     })
     .await;
 }
@@ -721,8 +734,9 @@ async fn fifty_requests_with_one_key_are_one_message() {
 
         let (status, _, answer) = keyed(app, "k-1", &json!({ "to": TO, "purpose": "login" })).await;
         assert_eq!(refusal(status, &answer), (422, "idempotency-key-reused".into(), String::new()));
-        // Another app's keys are its own.
-        let other = AppKeys::new(app.pool.clone().into(), app.clock.clone()).create("other", "").await.unwrap();
+        // Another app's keys are separate.
+        let other =
+            AppKeys::new(app.pool.clone().into(), app.clock.clone()).create(&AppId::stored("other"), "").await.unwrap();
         let request = app.http.post(format!("{}/v1/messages", app.url)).bearer_auth(other.key.expose());
         let response = request.header("idempotency-key", "k-1").body(body.to_string()).send().await.unwrap();
         assert_eq!(response.status(), 202);
@@ -738,11 +752,22 @@ async fn fifty_requests_with_one_key_are_one_message() {
 
 #[tokio::test]
 async fn a_request_that_died_behind_its_claim_is_stored_by_its_repeat() {
+    stored_by_its_repeat("select 1").await;
+}
+
+#[tokio::test]
+async fn a_request_that_an_earlier_version_claimed_is_stored_by_its_repeat_as_well() {
+    stored_by_its_repeat("update idempotency_keys set message_expires_at = null").await;
+}
+
+/// `meanwhile`: a statement between the request that died and its repeat.
+async fn stored_by_its_repeat(meanwhile: &'static str) {
     with_app(async |app| {
         let body = json!({ "to": TO, "code": CODE });
         let (_, _, promised) = keyed(app, "k-2", &body).await;
         sqlx::query("delete from attempts").execute(&app.pool).await.unwrap();
         sqlx::query("delete from messages").execute(&app.pool).await.unwrap();
+        sqlx::query(meanwhile).execute(&app.pool).await.unwrap();
         app.clock.advance(TimeDelta::seconds(7));
         let (status, _, again) = keyed(app, "k-2", &body).await;
         assert_eq!((status, &again), (202, &promised));

@@ -1,10 +1,10 @@
-//! One bad row, or one that somebody holds, stops itself and nothing else.
+//! A bad or locked row stops its own message and nothing else.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use chrono::TimeDelta;
-use otpost::services::{end_lives, replace};
+use otpost::services::delivery::{end_lives, replace};
 use otpost::store::claims::{self, Claim};
 use serde_json::{Value, json};
 use sqlx::AssertSqlSafe;
@@ -23,7 +23,7 @@ async fn count(app: &TestApp, what: &str) -> i64 {
     sqlx::query_scalar(AssertSqlSafe(format!("select count(*) from {what}"))).fetch_one(&app.pool).await.unwrap()
 }
 
-/// Messages whose WhatsApp was taken and stays silent. Returns their ids, in order.
+/// Messages whose WhatsApp was accepted and stays silent. Returns their ids, in order.
 async fn waiting(app: &TestApp, count: usize) -> Vec<String> {
     let mut ids = Vec::new();
     for n in 0..count {
@@ -33,7 +33,7 @@ async fn waiting(app: &TestApp, count: usize) -> Vec<String> {
     ids
 }
 
-/// Goes round the deadlines until nothing is found; a round may fail. Returns how many were replaced.
+/// Runs the deadline loop until nothing is found; a round may fail. Returns how many were replaced.
 async fn fire_deadlines(app: &TestApp) -> usize {
     let mut planned = 0;
     for _ in 0..50 {
@@ -46,7 +46,7 @@ async fn fire_deadlines(app: &TestApp) -> usize {
     planned
 }
 
-/// Columns that a newer program may have words of its own for, and that this one only keeps.
+/// Columns that may contain unknown words of a newer version, and that this version only keeps.
 #[tokio::test]
 async fn words_of_a_newer_version_stop_nothing_and_stay_as_they_are() {
     for (table, column, check) in [
@@ -89,7 +89,7 @@ async fn an_outcome_of_a_newer_version_is_settled_and_stays() {
     app.stop().await;
 }
 
-/// Columns that decide what is done: a word that is not known there makes the row one for another program.
+/// Columns that decide what is done: an unknown word leaves the row to another version.
 #[tokio::test]
 async fn a_row_that_cannot_be_read_is_left_alone_and_the_others_go_on() {
     for (sql, check) in [
@@ -107,11 +107,11 @@ async fn a_row_that_cannot_be_read_is_left_alone_and_the_others_go_on() {
         run(&app, format!("{sql} where message_id = '{}'", ids[0])).await;
         app.clock.advance(TimeDelta::seconds(16));
         assert!(fire_deadlines(&app).await >= 20, "{sql}");
-        // The sender, the end of lives and the recovery go round it too.
+        // The sender, the end of lives and the recovery skip it too.
         app.run_workers().await;
         app.pass(Duration::from_secs(5)).await;
         assert!(app.sim.messages(None, 1000).iter().filter(|m| m.account == "ycloud-sms").count() >= 20, "{sql}");
-        // A callback that speaks of it and of another is taken; what cannot be applied waits.
+        // A callback about this message and another is accepted; what cannot be applied waits.
         let statuses =
             [&ids[0], &ids[5]].map(|id| first_attempt(id)).map(|id| meta_status(&id, "delivered", app.clock.now()));
         assert_eq!(app.callback("meta-main", &meta_body(&statuses)).await, 200, "{sql}");
@@ -128,14 +128,14 @@ async fn a_row_that_cannot_be_read_is_left_alone_and_the_others_go_on() {
 async fn a_row_that_the_database_refuses_is_left_alone_and_the_others_go_on() {
     let app = TestApp::start(|_| {}).await;
     let ids = waiting(&app, 40).await;
-    // Any change of this one is refused.
+    // Any change of this message is refused.
     let check = format!("check (message_id <> '{}') not valid", ids[7]);
     run(&app, format!("alter table attempts add constraint refused {check}")).await;
     app.clock.advance(TimeDelta::seconds(16));
     assert_eq!(fire_deadlines(&app).await, 39);
     assert_eq!(count(&app, "attempts where attempt_no = 2").await, 39);
 
-    // The ledger halves a group too: the receipts of the others are applied, and the callback is taken whole.
+    // The ledger halves a group too: the receipts of the others are applied, and the whole callback is accepted.
     let told = |id: &String| meta_status(&first_attempt(id), "delivered", app.clock.now());
     let statuses: Vec<Value> = ids.iter().map(told).collect();
     assert_eq!(app.callback("meta-main", &meta_body(&statuses)).await, 200);
@@ -163,7 +163,7 @@ async fn locked_rows_hold_up_nobody_else() {
         };
         let locked = futures_util::future::join_all(attempts[..20].iter().map(post));
         let others = futures_util::future::join_all(attempts[20..].iter().map(post));
-        // Also one callback that speaks of both kinds.
+        // Also one callback about both kinds.
         let mixed = [&attempts[0], &attempts[119]].map(|a| meta_status(a, "read", app.clock.now()));
         let mixed_body = meta_body(&mixed);
         let mixed = app.callback("meta-main", &mixed_body);
@@ -174,7 +174,7 @@ async fn locked_rows_hold_up_nobody_else() {
             holder.rollback().await.unwrap();
         };
         let (locked, mixed, ()) = tokio::join!(locked, mixed, release);
-        // What was held is done as soon as it is free; on a slow machine a callback may have given up before.
+        // What was locked is done as soon as it is free; on a slow machine a callback may have given up before.
         assert!(locked.iter().chain([&mixed]).all(|status| [200, 503].contains(status)), "{locked:?} {mixed}");
         for attempt in &attempts[..20] {
             assert_eq!(post(attempt).await, 200);
@@ -198,7 +198,7 @@ async fn a_row_that_is_held_for_long_fails_its_own_callback_alone() {
         let body = |id: &str| meta_body(&[meta_status(&first_attempt(id), "delivered", app.clock.now())]);
         assert_eq!(app.callback("meta-main", &body(&ids[0])).await, 503);
         assert_eq!(app.callback("meta-main", &body(&ids[1])).await, 200);
-        // The deadlines go round it as well.
+        // The deadlines skip it as well.
         app.clock.advance(TimeDelta::seconds(16));
         replace::run_once(&app.transitions, &app.clock).await.unwrap();
         holder.rollback().await.unwrap();
@@ -207,7 +207,7 @@ async fn a_row_that_is_held_for_long_fails_its_own_callback_alone() {
     .await;
 }
 
-/// Two loops that look at the same moment take up different rows.
+/// Two loops that look at the same moment claim different rows.
 #[tokio::test]
 async fn claims_do_not_collide() {
     with_app(async |app| {
@@ -228,7 +228,7 @@ async fn claims_do_not_collide() {
     .await;
 }
 
-/// Thousands of failures in one callback, each of which issues a replacement; another callback is not held up by them.
+/// Thousands of failures in one callback, each of which issues a replacement; they do not delay another callback.
 #[tokio::test]
 async fn a_callback_of_thousands_of_failures_is_taken_and_delays_nobody() {
     const MANY: usize = 2500;
@@ -244,7 +244,7 @@ async fn a_callback_of_thousands_of_failures_is_taken_and_delays_nobody() {
             let large = app.callback("meta-main", &body);
             let over = AtomicBool::new(false);
             let small = async {
-                // Until the large one is under way.
+                // Until the large one is in progress.
                 while count(app, "receipts").await == 0 {
                     tokio::time::sleep(Duration::from_millis(2)).await;
                 }

@@ -1,6 +1,6 @@
-//! Request bodies: refused before they are read where that is possible, and bounded in memory where it is not.
+//! Request bodies: refused before they are read where possible, and bounded in memory otherwise.
 //!
-//! `OTPOST_TEST_BODIES=1000` posts so many at a time; the gate posts 150.
+//! `OTPOST_TEST_BODIES=1000` posts that many at a time; the gate posts 150.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -11,19 +11,19 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use crate::helpers::app::with_app;
-use crate::helpers::program::{Ground, How, Program, number};
+use crate::helpers::program::{Fixture, How, Program, number};
 
 const LARGE: usize = 4 * 1024 * 1024;
-/// Resident memory may grow by this, in KiB.
+/// The resident memory may grow by this, in KiB.
 const MOST_KIB: u64 = 64 * 1024;
 
-/// Posts a body as fast as it is taken; returns the status, or `None` when the connection was closed without one.
+/// Posts a body as fast as it is accepted; returns the status, or `None` when the connection was closed without one.
 async fn post(program: &Program, path: &str, headers: &str, body: &[u8]) -> Option<u16> {
     let socket = TcpStream::connect(program.address).await.ok()?;
     let (mut from, mut to) = socket.into_split();
     let head = format!("POST {path} HTTP/1.1\r\nHost: x\r\n{headers}Content-Length: {}\r\n\r\n", body.len());
     let write = async {
-        // The answer may come before the end, and then the connection is closed.
+        // The answer may come before the end of the body, and then the connection is closed.
         let _ = to.write_all(head.as_bytes()).await;
         let _ = to.write_all(body).await;
         std::future::pending::<()>().await;
@@ -73,12 +73,12 @@ async fn storm(program: &Program, n: u64, path: &'static str, headers: &'static 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn large_bodies_at_once_cost_little_memory_and_shut_nobody_out() {
     let n = number("OTPOST_TEST_BODIES", 150);
-    let ground = Ground::new(SimConfig::default()).await;
-    let program = ground.start(Ground::free_port(), &How::default()).await;
+    let fixture = Fixture::new(SimConfig::default()).await;
+    let program = fixture.start(Fixture::free_port(), &How::default()).await;
     let http = reqwest::Client::new();
     let good = async || {
         let began = Instant::now();
-        let request = http.post(format!("{}/v1/messages", program.url())).bearer_auth(&ground.key);
+        let request = http.post(format!("{}/v1/messages", program.url())).bearer_auth(&fixture.key);
         let answer = request.body(json!({ "to": "+628123450001" }).to_string()).send().await.expect("an answer");
         assert_eq!(answer.status(), 202);
         began.elapsed()
@@ -116,10 +116,10 @@ async fn large_bodies_at_once_cost_little_memory_and_shut_nobody_out() {
         assert!(told * 10 >= n as usize * 9, "almost all are told why: {statuses:?}");
     }
     drop(program);
-    ground.stop().await;
+    fixture.stop().await;
 }
 
-/// What is refused is refused whatever its length, while it is still on its way.
+/// A refusal does not depend on the length, and comes while the body is still being sent.
 #[tokio::test]
 async fn what_needs_no_body_to_be_refused_is_refused_before_it_comes() {
     with_app(async |app| {

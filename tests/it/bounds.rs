@@ -1,11 +1,12 @@
-//! What grows has an end, and what is asked of large tables looks at a bounded part of them.
+//! Everything that grows is bounded, and queries of large tables read a bounded part of them.
 
 use chrono::TimeDelta;
+use otpost::domain::app_id::AppId;
 use otpost::domain::code::Code;
 use otpost::domain::memory::Memory;
 use otpost::domain::phone::Phone;
-use otpost::services::accept_message::NewMessage;
-use otpost::services::forget;
+use otpost::services::messages::accept_message::NewMessage;
+use otpost::services::upkeep::forget;
 use serde_json::{Value, json};
 use sqlx::AssertSqlSafe;
 
@@ -29,7 +30,7 @@ async fn raw(app: &TestApp, method: reqwest::Method, path: &str, body: &str) -> 
 #[tokio::test]
 async fn metadata_comes_back_as_it_was_sent() {
     with_app(async |app| {
-        // As `jsonb`, each of these numbers would be thousands of digits.
+        // As `jsonb`, each of these numbers would have thousands of digits.
         let numbers = vec!["1e1000"; 500].join(",");
         let metadata = format!(r#"{{"z":[{numbers}],"a":1.10,"a":"\ud83d\ude00 ä","deep":[[[{{}}]]], "big":123456789012345678901234567890}}"#);
         assert!(metadata.len() > 3500);
@@ -44,7 +45,7 @@ async fn metadata_comes_back_as_it_was_sent() {
             assert!(status == 200 && told.contains(&metadata) && told.len() < 8_000, "{path}: {}", told.len());
         }
         app.run_workers().await;
-        // A row of a program before this one is told all the same.
+        // A row of an older version is shown as well.
         run(app, r#"update messages set metadata_text = null, metadata = '{"old": true}'"#).await;
         assert_eq!(app.message(&id).await["metadata"], json!({ "old": true }));
     })
@@ -69,15 +70,15 @@ async fn metadata_that_cannot_be_kept_is_refused_by_its_name() {
             assert_eq!((status, &told["errors"][0]["field"]), (422, &json!("metadata")), "{told}");
             assert!(told["errors"][0]["reason"].as_str().unwrap().contains(reason), "{told}");
         }
-        // What only looks like it is taken.
+        // A text that only looks like it is accepted.
         let body = r#"{"to":"+628123450001","metadata":{"a":"\\u0000 { [ \" ]"}}"#;
         assert_eq!(raw(app, reqwest::Method::POST, "/v1/messages", body).await.0, 202);
     })
     .await;
 }
 
-/// `rows` messages of `shop`, a second apart, the newest first in what is told: every 1000th is cancelled, every 5th has the
-/// country `SG`, and each has a reference of its own.
+/// `rows` messages of `shop`, one second apart, newest first in what is returned: every 1000th is cancelled, every 5th
+/// has the country `SG`, and each has its own reference.
 async fn many(app: &TestApp, rows: i64) {
     let id = app.send("+628123450001").await;
     app.run_workers().await;
@@ -147,7 +148,7 @@ async fn a_list_looks_at_a_bounded_part_and_says_where_to_go_on() {
             assert!(parts as i64 <= rows / 5_000 + 2, "{query}: {parts} parts");
         }
     }
-    // The statement itself reads no more than it may, and finds a reference by its index.
+    // The statement itself reads no more than allowed, and finds a reference by its index.
     let plan = |reference: &str| {
         format!(
             "explain (analyze, format json) select from (select * from messages o where o.app = 'shop' {reference}
@@ -178,12 +179,12 @@ async fn checks_and_repeated_receipts_are_kept_up_to_a_number() {
             assert_eq!(app.callback("meta-main", &body).await, 200);
         }
         assert_eq!(count(app, "receipts").await, 100);
-        // What is new is kept all the same.
+        // New data is stored all the same.
         let body = meta_body(&[meta_status(&first_attempt(&id), "delivered", app.clock.now())]);
         assert_eq!(app.callback("meta-main", &body).await, 200);
         assert_eq!(count(app, "receipts where status = 'delivered'").await, 1);
 
-        // The story of it comes in parts, each event once.
+        // Its timeline comes in parts, each event once.
         let (mut events, mut cursor, mut parts) = (Vec::new(), 0, 0);
         loop {
             let (status, page) = app.get(&format!("/v1/messages/{id}/timeline?limit=50&cursor={cursor}")).await;
@@ -199,7 +200,7 @@ async fn checks_and_repeated_receipts_are_kept_up_to_a_number() {
         let (_, whole) = app.get(&format!("/v1/messages/{id}/timeline?limit=500")).await;
         assert_eq!(whole["timeline"].as_array().unwrap(), &events);
         assert_eq!(app.get(&format!("/v1/messages/{id}/timeline?limit=0")).await.0, 422);
-        // Words of a newer program are told as they stand.
+        // Words of a newer version are shown unchanged.
         run(app, "alter table checks drop constraint checks_verdict_check").await;
         run(app, "alter table receipts drop constraint receipts_disposition_check").await;
         run(app, "update checks set verdict = 'of_tomorrow' where verdict = 'exhausted'").await;
@@ -229,7 +230,7 @@ async fn dead_letters_have_an_age_and_an_account_has_so_many() {
 
 async fn send_as(app: &TestApp, tenant: &str, to: &str, code: Option<&str>) -> String {
     let new = NewMessage { code: code.map(|code| Code::parse(code).unwrap()), ..plain(to) };
-    app.accept.run(tenant, new, None).await.unwrap().id.to_string()
+    app.accept.run(&AppId::stored(tenant), new, None).await.unwrap().id.to_string()
 }
 
 #[tokio::test]
@@ -242,9 +243,10 @@ async fn what_one_app_learns_of_a_number_is_its_own() {
             async |app| {
                 send_as(app, "bank", number, None).await;
                 app.pass(std::time::Duration::from_secs(10)).await;
-                let knows = async |tenant: &str| app.memory.recall(tenant, &phone).await.not_on_whatsapp;
+                let knows =
+                    async |tenant: &str| app.memory.recall(&AppId::stored(tenant), &phone).await.not_on_whatsapp;
                 assert_eq!((knows("bank").await, knows("shop").await), (true, shared));
-                // An operator forgets it for everybody.
+                // An operator erases it for all apps.
                 app.database.pool().await;
                 run(app, "insert into apps (app, created_at) values ('bank', now()) on conflict do nothing").await;
                 assert!(app.memory.forget(&phone).await.unwrap());
@@ -263,14 +265,14 @@ async fn a_code_that_the_app_knew_teaches_nothing_when_it_comes_back() {
             |_| {},
             async |app| {
                 let id = send_as(app, "shop", number, code).await;
-                // WhatsApp stays silent; the SMS leaves, and its receipt is lost.
+                // WhatsApp stays silent; the SMS is sent, and its receipt is lost.
                 app.sim.set_mode("ycloud-sms", otpost::simulator::Mode::Silence).unwrap();
                 app.pass(std::time::Duration::from_secs(20)).await;
                 let typed = app.sim.messages(Some(number), 10)[0].code.clone().unwrap();
                 let (_, check) = app.post(&format!("/v1/messages/{id}/check"), json!({ "code": typed })).await;
                 assert_eq!(check["valid"], true, "{check}");
                 let expected = Memory { answers_by_sms: learnt, ..Memory::default() };
-                assert_eq!(app.memory.recall("shop", &Phone::parse(number).unwrap()).await, expected);
+                assert_eq!(app.memory.recall(&AppId::stored("shop"), &Phone::parse(number).unwrap()).await, expected);
             },
         )
         .await;

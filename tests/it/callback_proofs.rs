@@ -5,7 +5,7 @@ use base64::prelude::{BASE64_STANDARD, BASE64_URL_SAFE_NO_PAD};
 use chrono::{DateTime, TimeDelta, Utc};
 use hmac::{Hmac, KeyInit, Mac};
 use otpost::config::Settings;
-use otpost::simulator::{TWILIO_AUTH_TOKEN, VONAGE_API_KEY, VONAGE_SIGNATURE_SECRET};
+use otpost::simulator::faces::{twilio, vonage};
 use serde_json::{Value, json};
 use sha1::Sha1;
 use sha2::{Digest, Sha256};
@@ -19,13 +19,13 @@ const FORM: &str = "application/x-www-form-urlencoded";
 
 fn through(account: &'static str) -> impl FnOnce(&mut Settings) {
     move |settings| {
-        settings.route.way.steps = vec![account.to_owned(), "ycloud-sms".to_owned()];
-        // What the world calls us, as behind a proxy.
+        settings.route.options.steps = vec![account.to_owned(), "ycloud-sms".to_owned()];
+        // Our public address, as behind a proxy.
         settings.server.public_url = PUBLIC.to_owned();
     }
 }
 
-/// A message that its provider took and tells nothing of: its id, and its first attempt's.
+/// A message that its provider accepted and reports nothing about: its id, and its first attempt's.
 async fn taken(app: &TestApp) -> (String, String) {
     let id = app.send("+628123450003").await;
     app.run_workers().await;
@@ -45,7 +45,7 @@ async fn post(app: &TestApp, path: &str, headers: &[(&str, &str)], body: &str) -
 }
 
 /// Twilio's signature; `params` are names and values in their order.
-fn twilio(token: &str, url: &str, params: &str) -> String {
+pub(crate) fn twilio(token: &str, url: &str, params: &str) -> String {
     let mut mac = Hmac::<Sha1>::new_from_slice(token.as_bytes()).unwrap();
     mac.update(url.as_bytes());
     mac.update(params.as_bytes());
@@ -55,10 +55,10 @@ fn twilio(token: &str, url: &str, params: &str) -> String {
 /// Vonage's token for this body.
 fn vonage(jti: &str, body: &str, at: DateTime<Utc>) -> String {
     let part = |json: Value| BASE64_URL_SAFE_NO_PAD.encode(json.to_string());
-    let claims = json!({"iat": at.timestamp(), "jti": jti, "iss": "Vonage", "api_key": VONAGE_API_KEY,
+    let claims = json!({"iat": at.timestamp(), "jti": jti, "iss": "Vonage", "api_key": vonage::API_KEY,
         "payload_hash": hex::encode(Sha256::digest(body))});
     let signed = format!("{}.{}", part(json!({"alg": "HS256"})), part(claims));
-    let mut mac = Hmac::<Sha256>::new_from_slice(VONAGE_SIGNATURE_SECRET.as_bytes()).unwrap();
+    let mut mac = Hmac::<Sha256>::new_from_slice(vonage::SIGNATURE_SECRET.as_bytes()).unwrap();
     mac.update(signed.as_bytes());
     format!("Bearer {signed}.{}", BASE64_URL_SAFE_NO_PAD.encode(mac.finalize().into_bytes()))
 }
@@ -69,8 +69,8 @@ async fn twilio_signs_our_public_address_and_the_attempt_in_it() {
         let (id, attempt) = taken(app).await;
         let path = format!("twilio-wa?attempt={attempt}");
         let (body, params) = ("MessageStatus=delivered&MessageSid=SMx", "MessageSidSMxMessageStatusdelivered");
-        let right = twilio(TWILIO_AUTH_TOKEN, &format!("{PUBLIC}/webhooks/{path}"), params);
-        let of_socket = twilio(TWILIO_AUTH_TOKEN, &format!("{}/webhooks/{path}", app.url), params);
+        let right = twilio(twilio::AUTH_TOKEN, &format!("{PUBLIC}/webhooks/{path}"), params);
+        let of_socket = twilio(twilio::AUTH_TOKEN, &format!("{}/webhooks/{path}", app.url), params);
         let of_others = twilio("another token", &format!("{PUBLIC}/webhooks/{path}"), params);
         for signature in [&of_socket, &of_others, "", "x"] {
             let headers = [("Content-Type", FORM), ("X-Twilio-Signature", signature)];
@@ -89,7 +89,7 @@ async fn twilio_signs_our_public_address_and_the_attempt_in_it() {
         }
         assert_eq!(post(app, &path, &[("Content-Type", FORM)], body).await, 401);
         assert_eq!(count(app, "receipts").await + count(app, "unmatched_receipts").await, 0);
-        // The host of the request counts for nothing.
+        // The request's host is ignored.
         let forwarded = [&headers[..], &[("Host", "elsewhere.example.org")]].concat();
         assert_eq!(post(app, &path, &forwarded, body).await, 200);
         assert_eq!(app.message(&id).await["state"], "delivered");
@@ -102,7 +102,7 @@ async fn an_authentic_callback_of_twilio_that_is_no_status_is_kept() {
     with_settings(through("twilio-wa"), async |app| {
         let body = r#"{"EventType":"exchange"}"#;
         let path = format!("twilio-wa?bodySHA256={}", hex::encode(Sha256::digest(body)));
-        let signature = twilio(TWILIO_AUTH_TOKEN, &format!("{PUBLIC}/webhooks/{path}"), "");
+        let signature = twilio(twilio::AUTH_TOKEN, &format!("{PUBLIC}/webhooks/{path}"), "");
         let headers = [("Content-Type", "application/json"), ("X-Twilio-Signature", signature.as_str())];
         assert_eq!(post(app, &path, &headers, body).await, 200);
         assert_eq!(count(app, "dead_letters").await, 1);
@@ -136,7 +136,7 @@ async fn a_token_of_vonage_counts_once() {
             assert_eq!(post(app, "vonage-wa", &[("Authorization", &token)], &body).await, 200, "a replay");
         }
         assert_eq!(count(app, "receipts").await, 1);
-        // The same news under a name of its own: a repeat, which is counted.
+        // The same content under a new name: a repeat, which is counted.
         let again = vonage("j-4", &body, start());
         assert_eq!(post(app, "vonage-wa", &[("Authorization", &again)], &body).await, 200);
         assert_eq!(count(app, "receipts").await, 2);

@@ -1,17 +1,19 @@
-//! Providers' callbacks: what is believed, what is kept, and that order and repetition do not matter.
+//! Providers' callbacks: which are accepted, what is stored, and that order and repetition do not matter.
 
 use std::time::Duration;
 
 use chrono::TimeDelta;
-use otpost::config::ProviderSettings;
+use otpost::domain::app_id::AppId;
 use otpost::domain::attempt::Lease;
 use otpost::domain::channel::Channel;
-use otpost::domain::event::{Effect, Event, SendResult};
+use otpost::domain::event::{Effect, SendResult};
 use otpost::domain::ids::MessageId;
 use otpost::domain::secret::Secret;
-use otpost::services::accept_message::NewMessage;
-use otpost::services::transitions::{Command, Done, Record};
-use otpost::services::{recover, replay};
+use otpost::providers::registry::meta::MetaConfig;
+use otpost::services::callbacks::replay;
+use otpost::services::delivery::recover;
+use otpost::services::ledger::command::{Command, Done, RecordedEvent, SentRequest};
+use otpost::services::messages::accept_message::NewMessage;
 use otpost::store::dead_letters::{self, DeadLetter};
 use serde_json::{Value, json};
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
@@ -48,7 +50,7 @@ async fn rows(app: &TestApp, table: &str, by: &str, without: &[&str]) -> Vec<Val
     rows
 }
 
-/// A message that Meta took and tells nothing of. The id of its first attempt.
+/// A message that Meta accepted and reports nothing about. Returns the id of its first attempt.
 async fn taken(app: &TestApp, to: &str) -> (String, String) {
     let id = app.send(to).await;
     app.run_workers().await;
@@ -61,7 +63,7 @@ async fn many(app: &TestApp, count: usize, channel: Option<Channel>) -> Vec<Mess
     let mut ids = Vec::new();
     for n in 0..count {
         let new = NewMessage { channel, ..plain(&format!("+62812{n:04}5555")) };
-        ids.push(app.accept.run("shop", new, None).await.expect("accepted").id);
+        ids.push(app.accept.run(&AppId::stored("shop"), new, None).await.expect("accepted").id);
     }
     ids
 }
@@ -71,7 +73,7 @@ async fn a_callback_that_is_not_proved_is_refused_and_not_stored() {
     with_app(async |app| {
         let (id, attempt) = taken(app, "+628123450001").await;
         let body = meta_body(&[meta_status(&attempt, "delivered", start())]);
-        let right = hmac_hex(otpost::simulator::META_APP_SECRET, &[body.as_bytes()]);
+        let right = hmac_hex(otpost::simulator::faces::meta::APP_SECRET, &[body.as_bytes()]);
         let post = async |account: &str, headers: &[(&str, String)], body: &str| {
             let request = app.http.post(format!("{}/webhooks/{account}", app.url)).body(body.to_owned());
             let request = headers.iter().fold(request, |r, (name, value)| r.header(*name, value));
@@ -134,7 +136,7 @@ async fn a_callback_that_is_not_proved_is_refused_and_not_stored() {
         assert_eq!(post("nobody", &[], "{}").await, 404);
         assert_eq!(kept(app).await, 0);
         assert_eq!(app.message(&id).await["state"], "accepted");
-        // The right one is taken.
+        // The right one is accepted.
         assert_eq!(app.callback("meta-main", &body).await, 200);
         assert_eq!(app.message(&id).await["state"], "delivered");
     })
@@ -149,10 +151,11 @@ fn ycloud_event(attempt: &str, status: &str) -> String {
     .to_string()
 }
 
-/// The body is not signed there: who saw one callback could send any body with its header.
+/// The body is not signed there: anybody who saw one callback could send any body with its header.
 #[tokio::test]
 async fn a_header_of_engagelab_counts_for_one_callback() {
-    let through = |settings: &mut otpost::config::Settings| settings.route.way.steps = vec!["engagelab-wa".to_owned()];
+    let through =
+        |settings: &mut otpost::config::Settings| settings.route.options.steps = vec!["engagelab-wa".to_owned()];
     with_settings(through, async |app| {
         let (id, _) = taken(app, "+628123450003").await;
         let provider_id = app.sim.messages(None, 1)[0].provider_id.clone().unwrap();
@@ -170,7 +173,7 @@ async fn a_header_of_engagelab_counts_for_one_callback() {
         assert_eq!(app.message(&id).await["state"], "sent");
         assert_eq!(app.callback("engagelab-wa", &body("delivered").to_string()).await, 200);
         assert_eq!(app.message(&id).await["state"], "delivered");
-        // The URL is tried out when it is entered, without a proof.
+        // EngageLab tests the URL when it is entered, without a proof.
         let check = app.http.post(format!("{}/webhooks/engagelab-wa", app.url));
         assert_eq!(check.send().await.unwrap().status(), 200);
         assert_eq!(kept(app).await, 2);
@@ -182,7 +185,7 @@ async fn a_header_of_engagelab_counts_for_one_callback() {
 async fn the_previous_secret_counts_while_it_is_rotated() {
     let change = |settings: &mut otpost::config::Settings| {
         let account = settings.accounts.get_mut("meta-main").unwrap();
-        let ProviderSettings::Meta(config) = &mut account.provider else { panic!("not Meta's") };
+        let config = account.provider.config_mut::<MetaConfig>().expect("Meta's");
         config.app_secrets.insert(0, Secret::new("the new secret"));
     };
     with_settings(change, async |app| {
@@ -230,7 +233,7 @@ async fn one_bad_status_among_a_thousand_blocks_none_of_the_others() {
         let clear =
             code_keys().open_bytes(letter.body_key_id, letter.letter_id.as_bytes(), &letter.body_sealed).unwrap();
         assert_eq!(&clear[..], body.as_bytes(), "whole, and sealed");
-        // Still unreadable: it stays. The others are known.
+        // Still unreadable: it stays. The others can be read now.
         let replayed = replay::run(&app.store(), &app.clock, &code_keys(), &app.callbacks, 10).await.unwrap();
         assert!(replayed[0].result.is_err());
         assert_eq!(dead_letters::list(&app.store(), false, 10).await.unwrap().len(), 1);
@@ -295,7 +298,7 @@ async fn an_authentic_callback_that_cannot_be_read_is_kept_and_answered_200() {
             assert_eq!(count(app, "dead_letters").await, n as i64 + 1, "{}", &body[..body.len().min(80)]);
         }
         assert_eq!(count(app, "receipts").await + count(app, "unmatched_receipts").await, 0);
-        // News of other kinds, and words that are not known, are no letters.
+        // Events of other kinds, and unknown words, are not dead letters.
         let news = meta_body(&[json!({ "id": "wamid.x", "status": "warming_up" })]);
         assert_eq!(app.callback("meta-main", &news).await, 200);
         assert_eq!(app.callback("meta-main", r#"{"entry":[{"changes":[{"field":"account_update"}]}]}"#).await, 200);
@@ -335,7 +338,7 @@ async fn strange_values_in_a_receipt_do_not_keep_it_from_being_stored() {
     .await;
 }
 
-/// What each of twenty messages is told, in order.
+/// The statuses reported for each of twenty messages, in order.
 fn stories(ids: &[MessageId]) -> Vec<Value> {
     let mut statuses = Vec::new();
     for (n, id) in ids.iter().enumerate() {
@@ -414,13 +417,13 @@ async fn a_receipt_speaks_for_its_own_accounts_attempts_only() {
         let path = format!("{}/webhooks/cliqtel-sms?attempt={attempt}&token={token}", app.url);
         let response = app.http.post(path).body(r#"{"status":"delivered","id":1}"#).send().await.unwrap();
         assert_eq!(response.status(), 200);
-        // Another attempt's number in the same message: there is none yet.
+        // Another attempt's number in the same message: it does not exist yet.
         let second = MessageId::parse(&id).unwrap().attempt(2).to_string();
         let body = meta_body(&[meta_status(&second, "delivered", start())]);
         assert_eq!(app.callback("meta-main", &body).await, 200);
         assert_eq!(app.message(&id).await, before);
         assert_eq!((count(app, "receipts").await, count(app, "unmatched_receipts").await), (0, 4));
-        // Not even when the attempt gets that number later, on another account.
+        // Not even when the attempt later gets that number, on another account.
         app.clock.advance(TimeDelta::seconds(15));
         app.run_workers().await;
         recover::waiting_receipts(&app.callbacks.apply, app.clock.now()).await.unwrap();
@@ -468,7 +471,7 @@ async fn old_callbacks_have_no_effect_once_a_message_is_settled() {
     .await;
 }
 
-/// A message of `cliqtel-wa` that is on its way: leased, its answer still to come.
+/// A message of `cliqtel-wa` in flight: leased, without an answer yet.
 async fn in_flight(app: &TestApp, ids: &[MessageId]) -> Vec<Uuid> {
     let tokens: Vec<Uuid> = ids.iter().map(|_| Uuid::now_v7()).collect();
     let until = app.clock.now() + TimeDelta::seconds(20);
@@ -477,9 +480,8 @@ async fn in_flight(app: &TestApp, ids: &[MessageId]) -> Vec<Uuid> {
         .zip(&tokens)
         .map(|(id, token)| Command {
             message: *id,
-            event: Event::Lease { attempt_no: 1, lease: Lease { token: *token, until }, price: None },
+            event: RecordedEvent::Lease { attempt_no: 1, lease: Lease { token: *token, until }, price: None },
             at: app.clock.now(),
-            record: Record::Nothing,
         })
         .collect();
     let outcomes = app.transitions.run(&leases).await.unwrap();
@@ -490,13 +492,13 @@ async fn in_flight(app: &TestApp, ids: &[MessageId]) -> Vec<Uuid> {
 fn accepted(app: &TestApp, id: MessageId, token: Uuid, name: &str) -> Command {
     Command {
         message: id,
-        event: Event::Send {
+        event: RecordedEvent::Send {
             attempt_no: 1,
             token,
-            result: SendResult::Accepted { provider_message_id: name.to_owned(), held: false },
+            result: SendResult::Accepted { provider_message_id: name.to_owned(), held: false, nobody_tells: false },
+            request: SentRequest { started_at: app.clock.now(), http_status: Some(200), ask: None },
         },
         at: app.clock.now(),
-        record: Record::Send { started_at: app.clock.now(), http_status: Some(200), ask: None },
     }
 }
 
@@ -516,7 +518,7 @@ fn cliqtel_body(name: &str, status: &str) -> String {
 }
 
 fn through_cliqtel(settings: &mut otpost::config::Settings) {
-    settings.route.way.steps = vec!["cliqtel-wa".to_owned(), "ycloud-sms".to_owned()];
+    settings.route.options.steps = vec!["cliqtel-wa".to_owned(), "ycloud-sms".to_owned()];
 }
 
 #[tokio::test]
@@ -554,7 +556,7 @@ async fn a_match_that_was_interrupted_is_taken_up_again() {
         let ids = many(app, 1, None).await;
         let tokens = in_flight(app, &ids).await;
         assert_eq!(app.callback("cliqtel-wa", &cliqtel_body("n-0", "delivered")).await, 200);
-        // Past the ledger: nobody is told that the id landed, as if the process had died here.
+        // Bypasses the ledger: the id is not announced, as if the process had died here.
         app.transitions.run(&[accepted(app, ids[0], tokens[0], "n-0")]).await.unwrap();
         assert_eq!(app.message(&ids[0].to_string()).await["state"], "accepted");
         assert_eq!(recover::waiting_receipts(&app.callbacks.apply, app.clock.now()).await.unwrap(), (1, 1));

@@ -1,6 +1,6 @@
-//! Clients that break off at any moment: no connection to the database is left in the middle of something.
+//! Clients that disconnect at any moment: no database connection is left with an open transaction.
 //!
-//! `OTPOST_TEST_CANCELS=10000` for longer.
+//! `OTPOST_TEST_CANCELS=10000` runs longer.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -41,7 +41,7 @@ async fn clients_that_break_off_poison_no_connection() {
                     body.len()
                 );
                 socket.write_all(head.as_bytes()).await.unwrap();
-                // Each moment of a request's life has its turn.
+                // Covers each moment of a request's life.
                 tokio::time::sleep(Duration::from_micros((n as u64 * 7_919) % 12_000)).await;
                 // A reset, not an orderly end.
                 socket.set_zero_linger().unwrap();
@@ -53,7 +53,7 @@ async fn clients_that_break_off_poison_no_connection() {
             futures_util::future::join_all((first..(first + 20).min(cancels)).map(one)).await;
         }
         assert_eq!(done.load(Ordering::Relaxed), cancels);
-        // Whatever connection of the pools serves these, it is whole.
+        // Whichever connection of the pools serves these, it works.
         for n in 0..40 {
             let (status, answer) = app.post("/v1/messages", json!({ "to": format!("+62813{n:04}0001") })).await;
             assert_eq!(status, 202, "{answer}");

@@ -1,4 +1,4 @@
-//! The database's clock jumps, in truth: a function of the same name stands before the real one.
+//! Real jumps of the database's clock: a function of the same name shadows the real one.
 
 use std::net::TcpListener;
 use std::path::Path;
@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use otpost::app::{App, Loops, Means};
 use otpost::clock::Clock;
-use otpost::rehearsal;
+use otpost::domain::app_id::AppId;
+use otpost::simulated;
 use otpost::simulator::{SimConfig, Simulator};
 use serde_json::{Value, json};
 use sqlx::{AssertSqlSafe, PgPool};
@@ -15,7 +16,7 @@ use crate::helpers::app::code_keys;
 use crate::helpers::database::fresh_database;
 use crate::helpers::invariants;
 
-/// Puts a clock of our own before the database's.
+/// Shadows the database's clock with ours.
 async fn skewable(pool: &PgPool) {
     for sql in [
         "create schema skewed",
@@ -53,12 +54,12 @@ async fn a_jump_that_is_taken_back_ends_no_message_and_no_readiness() {
     let sim = Simulator::start(SimConfig::default(), ([127, 0, 0, 1], 0).into()).unwrap();
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let listen = listener.local_addr().unwrap();
-    let mut settings = rehearsal::settings(Path::new("/nonexistent"), listen, &sim.url(), 60);
+    let mut settings = simulated::settings(Path::new("/nonexistent"), listen, &sim.url(), 60);
     settings.server.workers = 1;
     let means = Means { database_url: database.url().to_owned(), code_keys: code_keys(), clock: None, migrate: false };
     let app = App::build(&settings, means).await.unwrap();
     let clock: Clock = app.clock.clone();
-    let key = app.api.app_keys.create("shop", "test").await.unwrap().key.expose().to_owned();
+    let key = app.api.app_keys.create(&AppId::stored("shop"), "test").await.unwrap().key.expose().to_owned();
     let running = app.start(listener, Loops::Run).unwrap();
     let (url, http) = (format!("http://{listen}"), reqwest::Client::new());
 
@@ -77,7 +78,7 @@ async fn a_jump_that_is_taken_back_ends_no_message_and_no_readiness() {
     for step in ["10 minutes", "-10 minutes"] {
         skew(&pool, step).await;
         until("the jump is seen", || clock.is_held()).await;
-        // Each loop goes round some times.
+        // Each loop runs several times.
         tokio::time::sleep(Duration::from_secs(2)).await;
         let ready = http.get(format!("{url}/readyz")).send().await.unwrap();
         assert_eq!((ready.status().as_u16(), pending().await), (200, 20), "after {step}");

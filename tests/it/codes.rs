@@ -1,4 +1,4 @@
-//! Where codes and whole numbers must not be: in no table, no log line and no answer.
+//! Codes and whole numbers must not be in any table, log line or answer.
 
 use std::io::Write;
 use std::process::Command;
@@ -13,7 +13,7 @@ use tracing_subscriber::util::SubscriberInitExt;
 
 use crate::helpers::app::{TestApp, meta_body, meta_status, start, with_settings};
 
-/// Long enough not to stand in an id or a time by chance.
+/// Long enough not to occur in an id or a time by chance.
 const GIVEN: [&str; 4] = ["7391508264", "8402619375", "9513720486", "6284037159"];
 
 /// Everything that is logged by this process, at every level.
@@ -36,7 +36,7 @@ impl log::Log for Log {
         true
     }
 
-    /// But for the one library that logs numbers: `telemetry` turns it off, whatever the settings say.
+    /// Except for the one library that logs numbers: `telemetry` turns it off, whatever the settings say.
     fn log(&self, record: &log::Record<'_>) {
         if record.target().starts_with("rlibphonenumber") {
             return;
@@ -48,7 +48,7 @@ impl log::Log for Log {
 }
 
 impl Log {
-    /// Takes the logs of the whole process, so it can be done in a process of its own only.
+    /// Captures the logs of the whole process, so it needs a process of its own.
     fn start() -> Self {
         let log = Self::default();
         let writer = log.clone();
@@ -93,7 +93,7 @@ fn contains(bytes: &[u8], text: &str) -> bool {
     bytes.windows(text.len()).any(|window| window == text.as_bytes())
 }
 
-/// The program of the test below, in a process whose log is its own.
+/// The program of the test below, in a process with its own log.
 #[test]
 fn no_code_and_no_whole_number_is_stored_or_logged() {
     let program = std::env::current_exe().expect("this program");
@@ -124,7 +124,7 @@ async fn paths_of_a_code_in_a_process_of_its_own() {
         ("http-wa", "engagelab-sms"),
     ] {
         let steps = move |settings: &mut otpost::config::Settings| {
-            settings.route.way.steps = vec![whatsapp.to_owned(), sms.to_owned()];
+            settings.route.options.steps = vec![whatsapp.to_owned(), sms.to_owned()];
         };
         with_settings(steps, async |app| every_path(app, &log, &mut codes).await).await;
     }
@@ -133,7 +133,26 @@ async fn paths_of_a_code_in_a_process_of_its_own() {
     for target in ["actix", "hyper", "reqwest", "sqlx", "otpost"] {
         assert!(text.contains(target), "nothing of {target} was logged");
     }
+    for (about, fields) in LINES {
+        let line = text.lines().find(|line| line.contains(about)).unwrap_or_else(|| panic!("no line has {about:?}"));
+        let missing: Vec<_> = fields.split(' ').filter(|field| !line.contains(&format!("{field}="))).collect();
+        assert!(missing.is_empty(), "{missing:?} not in: {line}");
+    }
 }
+
+/// Lines of the log, and the fields by which an operator finds all lines of a message, an attempt or a provider.
+const LINES: [(&str, &str); 4] = [
+    ("the message is stored", "app purpose country message_id"),
+    (
+        "the call to the provider ended",
+        "message_id attempt_id attempt channel provider account country host http_status duration_s",
+    ),
+    (
+        "an attempt changed",
+        "message_id attempt_id attempt channel account country reason send_state status_from status_to",
+    ),
+    ("a callback was taken", "account provider receipts"),
+];
 
 async fn every_path(app: &TestApp, log: &Log, codes: &mut Vec<String>) {
     let mut ids = Vec::new();
@@ -182,7 +201,7 @@ async fn every_path(app: &TestApp, log: &Log, codes: &mut Vec<String>) {
         answers.push(app.get(&format!("/v1/messages/{id}")).await.1);
         answers.push(app.get(&format!("/v1/messages/{id}/timeline")).await.1);
     }
-    // Refused requests that hold a code.
+    // Refused requests that contain a code.
     for body in [
         json!({ "to": "+62", "code": GIVEN[3] }),
         json!({ "to": "+628123490001", "code": GIVEN[3].parse::<u64>().unwrap() }),
@@ -195,7 +214,7 @@ async fn every_path(app: &TestApp, log: &Log, codes: &mut Vec<String>) {
     ] {
         answers.push(app.post("/v1/messages", body).await.1);
     }
-    // Callbacks that repeat the text, unreadable ones too, and one that nobody signed.
+    // Callbacks that repeat the text, including unreadable ones, and an unsigned one.
     let text = format!("{} is your code", GIVEN[2]);
     let number = "+628123490001";
     for (account, body) in [
@@ -224,7 +243,7 @@ async fn every_path(app: &TestApp, log: &Log, codes: &mut Vec<String>) {
     }
     let unsigned = app.http.post(format!("{}/webhooks/meta-main", app.url)).body(format!("{text} {number}"));
     assert_eq!(unsigned.send().await.unwrap().status(), 401);
-    // An outage, and answers that nobody understands.
+    // An outage, and unreadable answers.
     for account in ["meta-main", "ycloud-wa", "cliqtel-wa", "infobip-wa", "sleekflow-wa", "engagelab-wa", "http-wa"] {
         app.sim.set_mode(account, Mode::Refuse).unwrap();
     }
@@ -242,7 +261,7 @@ async fn every_path(app: &TestApp, log: &Log, codes: &mut Vec<String>) {
     }
     nothing_shows(app, log, codes).await;
 
-    // Everything is settled in the end, and then no ciphertext is left.
+    // In the end everything is settled, and then no ciphertext is left.
     app.clock.advance(TimeDelta::hours(1));
     app.run_workers().await;
     let sealed: i64 = sqlx::query_scalar("select count(code_sealed) from messages").fetch_one(&app.pool).await.unwrap();

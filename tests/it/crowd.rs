@@ -1,6 +1,6 @@
-//! Clients that hold sockets and send little, against the program itself: other clients are served throughout.
+//! Clients that hold sockets and send little, against the real program: other clients are served throughout.
 //!
-//! `OTPOST_TEST_CROWD=60` holds the attack for so many seconds; the gate does so for a few.
+//! `OTPOST_TEST_CROWD=60` holds the attack for that many seconds; the gate does so for a few.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
@@ -13,9 +13,9 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream};
 
 use crate::helpers::app::{TestApp, with_app};
-use crate::helpers::program::{Ground, How, Program, number};
+use crate::helpers::program::{Fixture, How, Program, number};
 
-/// Longest that a good request may take while the attack goes on. It would be for ever otherwise.
+/// Time limit of a good request during the attack. Without protection it would never end.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 async fn connect(app: &TestApp) -> TcpStream {
@@ -141,10 +141,10 @@ impl Hold {
     }
 }
 
-/// Holds one socket after another, as long as the server lets it.
+/// Holds one socket after another, for as long as the server allows.
 async fn attack(server: SocketAddr, n: usize, over: Arc<AtomicBool>, opened: Arc<AtomicUsize>) {
     let hold = HOLDS[n % HOLDS.len()];
-    // Many addresses: all of them are this machine's.
+    // Many addresses, all of this machine.
     let from = Ipv4Addr::new(127, 0, u8::try_from(1 + n / 200 % 200).unwrap(), u8::try_from(2 + n % 200).unwrap());
     while !over.load(Ordering::Relaxed) {
         let Ok(socket) = TcpSocket::new_v4() else { break };
@@ -176,7 +176,7 @@ async fn attack(server: SocketAddr, n: usize, over: Arc<AtomicBool>, opened: Arc
 }
 
 /// One good client, whose requests to the API come through `http`.
-async fn good(ground: &Ground, program: &Program, http: &reqwest::Client, n: u64) -> Duration {
+async fn good(fixture: &Fixture, program: &Program, http: &reqwest::Client, n: u64) -> Duration {
     let began = Instant::now();
     let url = program.url();
     for path in ["/healthz", "/readyz"] {
@@ -185,26 +185,26 @@ async fn good(ground: &Ground, program: &Program, http: &reqwest::Client, n: u64
         assert_eq!(answer.status(), 200, "{path}: {}", answer.text().await.unwrap());
     }
     let body = json!({ "to": format!("+62812345{:02}0002", n % 100) }).to_string();
-    let post = http.post(format!("{url}/v1/messages")).bearer_auth(&ground.key).body(body).send().await;
+    let post = http.post(format!("{url}/v1/messages")).bearer_auth(&fixture.key).body(body).send().await;
     let post = post.unwrap_or_else(|e| panic!("POST: {e:?}"));
     let status = post.status();
     let answer: Value = serde_json::from_str(&post.text().await.unwrap()).unwrap();
     assert_eq!(status, 202, "{answer}");
     let id = answer["id"].as_str().unwrap();
-    let get = http.get(format!("{url}/v1/messages/{id}")).bearer_auth(&ground.key).send().await;
+    let get = http.get(format!("{url}/v1/messages/{id}")).bearer_auth(&fixture.key).send().await;
     assert_eq!(get.unwrap_or_else(|e| panic!("GET: {e:?}")).status(), 200);
     began.elapsed()
 }
 
 async fn crowd(descriptors: u64, sockets: usize) {
     let held_for = Duration::from_secs(number("OTPOST_TEST_CROWD", 4));
-    let ground = Ground::new(SimConfig::default()).await;
+    let fixture = Fixture::new(SimConfig::default()).await;
     let how = How { descriptors: Some(descriptors), ..How::default() };
-    let program = ground.start(Ground::free_port(), &how).await;
-    ground.callbacks_to(&program.url());
+    let program = fixture.start(Fixture::free_port(), &how).await;
+    fixture.callbacks_to(&program.url());
     let http = reqwest::Client::builder().pool_max_idle_per_host(0).timeout(PATIENCE).build().unwrap();
     let kept = reqwest::Client::builder().timeout(PATIENCE).build().unwrap();
-    let before = good(&ground, &program, &http, 0).await;
+    let before = good(&fixture, &program, &http, 0).await;
 
     let (over, opened) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
     let attackers: Vec<_> = (0..sockets)
@@ -217,17 +217,17 @@ async fn crowd(descriptors: u64, sockets: usize) {
     let began = Instant::now();
     let (mut took, mut n) = (Vec::new(), 1);
     while began.elapsed() < held_for || n < 10 {
-        took.push(good(&ground, &program, if n % 2 == 0 { &kept } else { &http }, n).await);
+        took.push(good(&fixture, &program, if n % 2 == 0 { &kept } else { &http }, n).await);
         n += 1;
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
     over.store(true, Ordering::Relaxed);
-    // Each of these messages fails on WhatsApp, so an SMS is on its way at once: through sockets to the provider, and
-    // by callbacks through the crowd.
+    // Each of these messages fails on WhatsApp, so an SMS is sent at once: over sockets to the provider, and with
+    // callbacks that pass through the crowd.
     let failed = "select count(*) from messages where state <> 'delivered'";
     let began = Instant::now();
     loop {
-        let left: i64 = sqlx::query_scalar(failed).fetch_one(&ground.pool).await.unwrap();
+        let left: i64 = sqlx::query_scalar(failed).fetch_one(&fixture.pool).await.unwrap();
         if left == 0 {
             break;
         }
@@ -238,7 +238,7 @@ async fn crowd(descriptors: u64, sockets: usize) {
         "select coalesce(max(extract(epoch from b.planned_at - a.accepted_at)), 0)::float8 from attempts a
            join attempts b on (b.bucket, b.message_id, b.attempt_no) = (a.bucket, a.message_id, a.attempt_no + 1)",
     )
-    .fetch_one(&ground.pool)
+    .fetch_one(&fixture.pool)
     .await
     .unwrap();
     took.sort_unstable();
@@ -255,7 +255,7 @@ async fn crowd(descriptors: u64, sockets: usize) {
         attacker.abort();
     }
     drop(program);
-    ground.stop().await;
+    fixture.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

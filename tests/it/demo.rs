@@ -1,7 +1,7 @@
 //! The demo as a person runs it, and the commands that talk to it: the real program, in real time.
 
 use std::fs;
-use std::io::Read;
+use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::thread;
@@ -14,10 +14,10 @@ use serde_json::Value;
 use crate::helpers::database::cluster_base;
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_otpost");
-/// From the start to demo.json, on a busy machine; the cluster is made meanwhile.
+/// From the start to demo.json, on a busy machine, including the creation of the cluster.
 const READY_WITHIN: Duration = Duration::from_secs(60);
 
-/// A folder of its own; dropped with all that is in it.
+/// A separate folder; deleted with its contents when dropped.
 struct DataDir(PathBuf);
 
 impl DataDir {
@@ -27,11 +27,11 @@ impl DataDir {
         Self(dir)
     }
 
-    fn papers(&self) -> Option<Value> {
+    fn connection(&self) -> Option<Value> {
         serde_json::from_str(&fs::read_to_string(self.0.join("demo.json")).ok()?).ok()
     }
 
-    /// Nothing may be left of the server: neither a process nor what one leaves when it is killed.
+    /// Nothing may be left of the server: no process, and no files of a killed one.
     fn assert_no_postgres(&self) {
         let dir = self.0.join("postgres");
         assert_eq!(Cluster::url_of_running(&dir, "otpost"), None);
@@ -57,7 +57,7 @@ fn processes() -> Vec<String> {
         .collect()
 }
 
-/// Ends with its test, however that ends; the server then ends by itself.
+/// Ends with its test, however that ends; its server then ends by itself.
 struct Demo(Child);
 
 impl Demo {
@@ -119,7 +119,7 @@ fn the_demo_plays_every_fate_and_leaves_nothing_running() {
     assert!(out.contains("All as it should be"), "{out}");
     assert!(!out.contains('\x1b'), "no colours where there is no terminal");
     assert!(table.iter().all(|row| row.chars().count() <= 120), "{out}");
-    assert_eq!(dir.papers(), None);
+    assert_eq!(dir.connection(), None);
     dir.assert_no_postgres();
 }
 
@@ -128,16 +128,16 @@ fn a_running_demo_takes_codes_from_the_command_line_and_stops_cleanly() {
     let dir = DataDir::new("demo-stay");
     let mut demo = Demo::start(&dir.0);
     let started = Instant::now();
-    let papers = loop {
-        if let Some(papers) = dir.papers() {
-            break papers;
+    let connection = loop {
+        if let Some(connection) = dir.connection() {
+            break connection;
         }
         assert!(demo.0.try_wait().unwrap().is_none(), "it ended");
         assert!(started.elapsed() < READY_WITHIN, "no demo.json");
         thread::sleep(Duration::from_millis(20));
     };
     for name in ["api_url", "api_key", "simulator_url", "database_url"] {
-        assert!(papers[name].is_string(), "{papers}");
+        assert!(connection[name].is_string(), "{connection}");
     }
     let mode = std::os::unix::fs::MetadataExt::mode(&fs::metadata(dir.0.join("demo.json")).unwrap());
     assert_eq!(mode & 0o777, 0o600);
@@ -176,12 +176,58 @@ fn a_running_demo_takes_codes_from_the_command_line_and_stops_cleanly() {
     let mut out = String::new();
     demo.0.stdout.take().unwrap().read_to_string(&mut out).unwrap();
     assert_eq!(status.code(), Some(0), "{out}");
-    assert_eq!(dir.papers(), None);
+    assert_eq!(dir.connection(), None);
     dir.assert_no_postgres();
 
     let nobody = otpost(&dir.0, &["tail"]);
     assert_eq!(nobody.status.code(), Some(1));
-    assert!(text(&nobody.stderr).contains("start `otpost demo`"), "{}", text(&nobody.stderr));
+    let start = format!("start `otpost demo --data-dir {}`", dir.0.display());
+    assert!(text(&nobody.stderr).contains(&start), "{}", text(&nobody.stderr));
+}
+
+/// Every command that the demo prints, pasted into a shell as a whole, and again. The folder's name needs quoting.
+#[test]
+fn what_the_demo_prints_to_copy_works_as_it_stands_the_second_time_too() {
+    let dir = DataDir::new("demo it's pasted");
+    let mut demo = Demo::start(&dir.0);
+    let out = BufReader::new(demo.0.stdout.take().unwrap()).lines().map(|line| line.expect("it is UTF-8"));
+    let told: Vec<String> = out.take_while(|line| !line.contains("It stays up until")).collect();
+    let from = told.iter().position(|line| line.contains("# send a code")).expect("lines to copy");
+    let (follow, lines): (Vec<&str>, Vec<&str>) =
+        told[from..].iter().map(String::as_str).partition(|line| line.trim_start().contains(" tail"));
+    assert_eq!((follow.len(), lines.iter().filter(|line| line.contains("--data-dir")).count()), (1, 2), "{told:?}");
+    let paste = |lines: &str| {
+        let mut command = Command::new("sh");
+        command.args(["-c", lines]).env_remove("OTPOST_URL").env_remove("OTPOST_KEY").env_remove("OTPOST_DATA_DIR");
+        command.stdin(Stdio::null()).output().expect("a shell")
+    };
+    let mut ids = Vec::new();
+    for (time, checked) in [(1, "\"valid\":true"), (2, "\"reason\":\"already_used\"")] {
+        let pasted = paste(&lines.join("\n"));
+        let (out, err) = (text(&pasted.stdout), text(&pasted.stderr));
+        assert!(pasted.status.success(), "{time}: {out}\n{err}");
+        let message: Value = serde_json::from_str(out.lines().next().unwrap()).unwrap();
+        // WhatsApp first, as the demo says: nothing is remembered about this number.
+        assert_eq!(
+            (&message["channel"], &message["state"]),
+            (&"whatsapp".into(), &"accepted".into()),
+            "{time}: {message}"
+        );
+        assert_eq!(message["to"], "+62 … 03");
+        assert!(out.contains(checked) && out.contains("verified to +91 … 04"), "{time}: {out}");
+        assert!(err.contains("no delivery in time: now by SMS") && err.contains("delivered by SMS"), "{time}: {err}");
+        // The hint of that command can be copied too.
+        let hint = err.lines().find(|line| line.starts_with("  otpost show ")).expect("a hint");
+        let hint = hint.replacen("otpost", PROGRAM, 1);
+        let story = text(&paste(&hint).stdout);
+        assert!(story.contains("not delivered in time") && story.contains("SMS"), "{hint}: {story}");
+        ids.push(message["id"].clone());
+    }
+    assert_ne!(ids[0], ids[1]);
+    let followed = paste(&format!("{} | head -n 1", follow[0]));
+    assert!(text(&followed.stdout).contains(" … "), "{}", text(&followed.stderr));
+    demo.signal(Signal::INT);
+    assert_eq!(demo.0.wait().unwrap().code(), Some(0));
 }
 
 #[test]
@@ -197,7 +243,7 @@ fn the_simulator_alone_says_how_to_reach_it_until_it_is_stopped() {
     let mut simulator = Demo(command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().expect("the program starts"));
     let mut out = simulator.0.stdout.take().unwrap();
     let mut sheet = String::new();
-    // All is written at once, when it listens.
+    // Everything is written at once, when it listens.
     while !sheet.contains("sleekflow-wa") || !sheet.ends_with('\n') {
         let mut piece = [0; 4096];
         let read = out.read(&mut piece).unwrap();

@@ -1,7 +1,7 @@
-//! `kill -9` of the primary under load, and promotion of its synchronous standby, again and again.
+//! `kill -9` of the primary under load and promotion of its synchronous standby, repeatedly.
 //!
-//! The service is a process of its own, as in `kills.rs`, with the addresses of both servers; the simulator counts what
-//! each phone gets. `OTPOST_TEST_FAILOVERS=50` for longer, `OTPOST_TEST_RATE=200` for more messages a second.
+//! The service is a separate process, as in `kills.rs`, with the addresses of both servers; the simulator counts what
+//! each phone gets. `OTPOST_TEST_FAILOVERS=50` runs longer, `OTPOST_TEST_RATE=200` sends more messages a second.
 
 use std::net::TcpListener;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -10,8 +10,9 @@ use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
 use otpost::clock::Clock;
-use otpost::rehearsal;
-use otpost::services::app_keys::AppKeys;
+use otpost::domain::app_id::AppId;
+use otpost::services::keys::app_keys::AppKeys;
+use otpost::simulated;
 use otpost::simulator::{SimConfig, Simulator};
 use sqlx::PgPool;
 use sqlx::postgres::PgPoolOptions;
@@ -39,14 +40,14 @@ async fn a_promoted_standby_has_everything_that_was_acknowledged() {
 
     let pool = pool_of(&primary).await;
     let app_keys = AppKeys::new(pool.clone().into(), Clock::live(&pool.clone().into()).await.unwrap());
-    let key = app_keys.create("shop", "failover").await.unwrap().key.expose().to_owned();
+    let key = app_keys.create(&AppId::stored("shop"), "failover").await.unwrap().key.expose().to_owned();
     pool.close().await;
     let config = SimConfig { laws: laws(), hang_limit_ms: 5_000, ..SimConfig::default() };
     let sim = Simulator::start(config, ([127, 0, 0, 1], 0).into()).unwrap();
     let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let url = format!("http://127.0.0.1:{port}");
-    for account in rehearsal::ACCOUNTS {
-        sim.set_callback(account, Some(&rehearsal::callback_url(&url, account))).unwrap();
+    for account in &simulated::accounts() {
+        sim.set_callback(account, Some(&simulated::callback_url(&url, account))).unwrap();
     }
     let both = Node::url_of_pair(&dirs[0], &dirs[1]);
     let server = tokio::task::block_in_place(|| Server::start(&both, port, &sim.url()));
@@ -65,7 +66,7 @@ async fn a_promoted_standby_has_everything_that_was_acknowledged() {
         promoted_after.push(at.elapsed());
         killed_at.push(at);
         wait_for_accept(&load, at).await;
-        // What is left of the old one is removed with its folder, where the new standby is made.
+        // The rest of the old primary is removed with its folder, where the new standby is created.
         let place = if n % 2 == 0 { &dirs[0] } else { &dirs[1] };
         drop(std::mem::replace(&mut primary, standby));
         standby = Node::standby(place, &primary).await;

@@ -8,14 +8,14 @@ use std::time::{Duration, Instant};
 use chrono::{DateTime, TimeDelta, Utc};
 use otpost::clock::Clock;
 use otpost::config::Settings;
+use otpost::domain::app_id::AppId;
 use otpost::domain::attempt::Lease;
 use otpost::domain::channel::Channel;
-use otpost::domain::event::Event;
 use otpost::postgres::{Cluster, Profile, ensure_database};
-use otpost::rehearsal;
-use otpost::services::app_keys::AppKeys;
-use otpost::services::transitions::{Command, Record};
-use otpost::services::{recover, replace};
+use otpost::services::delivery::{recover, replace};
+use otpost::services::keys::app_keys::AppKeys;
+use otpost::services::ledger::command::{Command, RecordedEvent};
+use otpost::simulated;
 use otpost::simulator::{Fate, GivenFate, Latency, Laws, Mode, SimConfig, Simulator};
 use serde_json::json;
 use sqlx::AssertSqlSafe;
@@ -44,11 +44,15 @@ async fn sms(app: &TestApp, to: &str) {
     assert_eq!(status, 202, "{answer}");
 }
 
-/// Connections that are taken and never answered, and answers that take half a minute, hold their own account's places only,
-/// and give them back.
+/// Connections that are accepted and never answered, and answers that take half a minute, occupy only their own
+/// account's concurrency, and release it.
 #[tokio::test]
 async fn a_provider_that_hangs_holds_its_own_places_and_no_others() {
-    let few = |settings: &mut Settings| settings.accounts.get_mut("meta-main").unwrap().concurrency = 2;
+    let few = |settings: &mut Settings| {
+        settings.accounts.get_mut("meta-main").unwrap().concurrency = 2;
+        // Longer than a busy machine needs for everything beside the hanging requests.
+        settings.sending.client.total_timeout = Duration::from_secs(8);
+    };
     for slow in [false, true] {
         with_settings(few, async |app| {
             if slow {
@@ -152,7 +156,7 @@ async fn after_downtime_what_has_life_left_is_replaced_oldest_first_and_the_rest
                 assert_eq!(status, 202);
             }
             app.run_workers().await;
-            // Nobody is there for eight minutes: the short lives are over, the long ones have two minutes left.
+            // No instance runs for eight minutes: the short lives are over, the long ones have two minutes left.
             app.clock.advance(TimeDelta::seconds(480));
             let round = replace::run_once(&app.transitions, &app.clock).await.unwrap();
             assert_eq!(round.due as i64, replace::ROUND, "at a bounded measure");
@@ -169,7 +173,7 @@ async fn after_downtime_what_has_life_left_is_replaced_oldest_first_and_the_rest
     .await;
 }
 
-/// A process that dies after each of its commits, and before the next: another one brings each message to its end.
+/// A process that dies after each of its commits, before the next: another one completes each message.
 #[tokio::test]
 async fn a_process_that_dies_between_any_two_steps_costs_no_code_and_no_second_sms() {
     with_settings(
@@ -186,20 +190,19 @@ async fn a_process_that_dies_between_any_two_steps_costs_no_code_and_no_second_s
                 app.sim.set_fate(&to(n, "5001"), silent);
                 ids.push(app.send(&to(n, "5001")).await);
             }
-            // Ten die after the lease, before a byte left.
+            // Ten die after the lease, before a byte was sent.
             let now = app.clock.now();
             let lease = |id: &String| Command {
                 message: id.parse::<Uuid>().ok().and_then(otpost::domain::ids::MessageId::from_uuid).unwrap(),
-                event: Event::Lease {
+                event: RecordedEvent::Lease {
                     attempt_no: 1,
                     lease: Lease { token: Uuid::now_v7(), until: now + app.dispatch.lease },
                     price: None,
                 },
                 at: now,
-                record: Record::Nothing,
             };
             app.transitions.run(&ids[..10].iter().map(lease).collect::<Vec<_>>()).await.unwrap();
-            // The others die when the request has left and its answer was not written.
+            // The others die after the request was sent and before its answer was stored.
             let sends = app.dispatch.run_once().await.unwrap().sends;
             assert_eq!(sends.len(), 30);
             for _ in 0..400 {
@@ -214,7 +217,7 @@ async fn a_process_that_dies_between_any_two_steps_costs_no_code_and_no_second_s
                 let _ = send.await;
             }
             app.sim.advance(Duration::from_secs(1)).await.unwrap();
-            // A receipt that is durable and was not answered comes again.
+            // A receipt that is durable but was not answered is repeated.
             let body = meta_body(&[meta_status(&first_attempt(&ids[39]), "delivered", app.clock.now())]);
             for _ in 0..2 {
                 assert_eq!(app.callback("meta-main", &body).await, 200);
@@ -222,7 +225,7 @@ async fn a_process_that_dies_between_any_two_steps_costs_no_code_and_no_second_s
             let other = app.one_more(&app.settings).await;
             app.clock.advance(app.dispatch.lease + TimeDelta::seconds(1));
             recover::abandoned_sends(&other.transitions, &app.clock, &other.accounts).await.unwrap();
-            // One dies after the deadlines fired, before an SMS left: this one sends them.
+            // One dies after the deadlines fired, before an SMS was sent: this one sends them.
             replace::run_once(&other.transitions, &app.clock).await.unwrap();
             app.pass(Duration::from_secs(40)).await;
             assert_eq!(requests(app, Channel::Whatsapp), 30, "a WhatsApp never leaves twice");
@@ -238,13 +241,13 @@ async fn under_load(name: &str, environments: Vec<Vec<(&'static str, String)>>, 
     let database = fresh_database().await;
     let pool = database.pool().await;
     let key = AppKeys::new(pool.clone().into(), Clock::live(&pool.clone().into()).await.unwrap());
-    let key = key.create("shop", name).await.unwrap().key.expose().to_owned();
+    let key = key.create(&AppId::stored("shop"), name).await.unwrap().key.expose().to_owned();
     let sim = Simulator::start(SimConfig::default(), ([127, 0, 0, 1], 0).into()).unwrap();
     let free_port = || TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let ports: Vec<u16> = environments.iter().map(|_| free_port()).collect();
     let url = format!("http://{}", balance(ports.iter().map(|port| ([127, 0, 0, 1], *port).into()).collect()).await);
-    for account in rehearsal::ACCOUNTS {
-        sim.set_callback(account, Some(&rehearsal::callback_url(&url, account))).unwrap();
+    for account in &simulated::accounts() {
+        sim.set_callback(account, Some(&simulated::callback_url(&url, account))).unwrap();
     }
     let start = |(port, environment): (&u16, &Vec<_>)| {
         tokio::task::block_in_place(|| Server::start_with(database.url(), *port, &sim.url(), environment))
@@ -322,8 +325,9 @@ async fn on_a_starved_machine_deadlines_are_late_and_none_is_lost() {
     assert!(latest < began.elapsed().as_secs_f64(), "{latest}");
 }
 
-/// `OTPOST_TEST_OLD`: the test binary of an older version; `OTPOST_TEST_OLD_PROGRAM`: its `otpost`. The old one serves, this
-/// one migrates the database under it and serves beside it, then the old one goes: a rolling upgrade under load.
+/// `OTPOST_TEST_OLD`: the test binary of an older version; `OTPOST_TEST_OLD_PROGRAM`: its `otpost`. The old one serves,
+/// this one migrates the database meanwhile and serves beside it, then the old one is killed: a rolling upgrade under
+/// load.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs the binaries of an older version"]
 async fn an_older_version_and_this_one_serve_side_by_side() {
@@ -344,7 +348,13 @@ async fn an_older_version_and_this_one_serve_side_by_side() {
     assert!(migrated.status.success(), "{}", String::from_utf8_lossy(&migrated.stderr));
     let pool = sqlx::postgres::PgPoolOptions::new().max_connections(3).connect(&url).await.unwrap();
     let clock = Clock::live(&pool.clone().into()).await.unwrap();
-    let key = AppKeys::new(pool.clone().into(), clock).create("shop", "upgrade").await.unwrap().key.expose().to_owned();
+    let key = AppKeys::new(pool.clone().into(), clock)
+        .create(&AppId::stored("shop"), "upgrade")
+        .await
+        .unwrap()
+        .key
+        .expose()
+        .to_owned();
     let sim = Simulator::start(
         SimConfig { laws: laws(), hang_limit_ms: 5_000, ..SimConfig::default() },
         ([127, 0, 0, 1], 0).into(),
@@ -353,8 +363,8 @@ async fn an_older_version_and_this_one_serve_side_by_side() {
     let free_port = || TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let ports = [free_port(), free_port()];
     let balanced = format!("http://{}", balance(ports.map(|port| ([127, 0, 0, 1], port).into()).to_vec()).await);
-    for account in rehearsal::ACCOUNTS {
-        sim.set_callback(account, Some(&rehearsal::callback_url(&balanced, account))).unwrap();
+    for account in &simulated::accounts() {
+        sim.set_callback(account, Some(&simulated::callback_url(&balanced, account))).unwrap();
     }
     let start = |port: u16, environment: &[(&'static str, String)]| {
         tokio::task::block_in_place(|| Server::start_with(&url, port, &sim.url(), environment))

@@ -1,4 +1,4 @@
-//! Accounts that fall silent or slow, through the simulator; what is counted; several instances on one table.
+//! Accounts that become silent or slow, through the simulator; what is counted; several instances on one table.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -6,10 +6,10 @@ use std::time::Duration;
 use chrono::{DateTime, TimeDelta, Utc};
 use otpost::app::{App, Means};
 use otpost::config::Settings;
-use otpost::domain::health::{Health, Hearing};
+use otpost::domain::health::{Health, ReceiptHealth};
 use otpost::domain::ids::MessageId;
 use otpost::domain::receipt::Status;
-use otpost::services::transitions::Command;
+use otpost::services::ledger::command::Command;
 use otpost::simulator::{Laws, Mode};
 use serde_json::{Value, json};
 
@@ -21,7 +21,7 @@ fn number(n: usize) -> String {
     format!("+62812{n:04}1111")
 }
 
-/// Sends `count` messages, so many a second.
+/// Sends `count` messages at this rate.
 async fn traffic(app: &TestApp, from: usize, count: usize, per_second: usize) {
     for n in 0..count {
         app.send(&number(from + n)).await;
@@ -29,8 +29,8 @@ async fn traffic(app: &TestApp, from: usize, count: usize, per_second: usize) {
     }
 }
 
-fn hearing(app: &TestApp, account: &str) -> Hearing {
-    app.pulse.health(account, "ID").hearing
+fn receipts(app: &TestApp, account: &str) -> ReceiptHealth {
+    app.pulse.health(account, "ID").receipts
 }
 
 async fn events(app: &TestApp) -> Vec<(String, String, DateTime<Utc>, Value)> {
@@ -60,7 +60,7 @@ async fn a_silence_is_noticed_within_eleven_seconds_and_ends_with_two_probes() {
         traffic(app, 0, 60, 3).await;
         app.pass(Duration::from_secs(60)).await;
         traffic(app, 60, 15, 3).await;
-        assert_eq!(hearing(app, META), Hearing::Heard);
+        assert_eq!(receipts(app, META), ReceiptHealth::Arriving);
         assert!(!app.pulse.may_probe(META, app.clock.now()), "an account that is heard needs no probe");
 
         app.sim.set_mode(META, Mode::Silence).unwrap();
@@ -71,10 +71,10 @@ async fn a_silence_is_noticed_within_eleven_seconds_and_ends_with_two_probes() {
         assert_eq!((account.as_str(), event.as_str()), (META, "silent_began"));
         assert!(*at - began <= TimeDelta::seconds(11), "noticed after {}", *at - began);
         assert!(detail["usual_share"].as_f64().unwrap() > 0.9, "{detail}");
-        assert_eq!(hearing(app, META), Hearing::Silent);
-        assert_eq!(app.pulse.report().iter().filter(|a| a.state.health.hearing == Hearing::Silent).count(), 1);
+        assert_eq!(receipts(app, META), ReceiptHealth::Silent);
+        assert_eq!(app.pulse.report().iter().filter(|a| a.state.health.receipts == ReceiptHealth::Silent).count(), 1);
 
-        // Messages go past it now, but for a few that try; nobody hears of those, so it stays silent.
+        // Messages avoid it now, except for probes; their receipts are lost too, so it stays silent.
         let since = app.clock.now();
         for n in 0..100 {
             app.send(&number(200 + n)).await;
@@ -83,11 +83,11 @@ async fn a_silence_is_noticed_within_eleven_seconds_and_ends_with_two_probes() {
         let seen = app.sim.messages(None, 1000);
         let tried = seen.iter().filter(|m| m.account == META && m.received_at >= since).count();
         assert!((19..=20).contains(&tried), "one each five seconds: {tried}");
-        assert_eq!(hearing(app, META), Hearing::Silent);
+        assert_eq!(receipts(app, META), ReceiptHealth::Silent);
 
         app.sim.set_mode(META, Mode::Up).unwrap();
         let mut sent = 0;
-        while hearing(app, META) == Hearing::Silent && sent < 30 {
+        while receipts(app, META) == ReceiptHealth::Silent && sent < 30 {
             app.send(&number(400 + sent)).await;
             app.pass(Duration::from_secs(1)).await;
             sent += 1;
@@ -113,14 +113,14 @@ async fn an_account_that_never_gives_receipts_is_not_silent() {
             traffic(app, 0, 60, 2).await;
             app.pass(Duration::from_secs(90)).await;
             traffic(app, 60, 60, 2).await;
-            assert_eq!(hearing(app, META), Hearing::Heard);
+            assert_eq!(receipts(app, META), ReceiptHealth::Arriving);
             assert_eq!(events(app).await, []);
         },
     )
     .await;
 }
 
-/// A fifth of the messages stays silent, and a tenth of the callbacks is lost: on such a day nothing is judged silent.
+/// A fifth of the messages stays silent, and a tenth of the callbacks is lost: that must not count as a silence.
 #[tokio::test]
 async fn a_bad_day_is_no_silence() {
     with_app(async |app| {
@@ -139,29 +139,30 @@ async fn a_process_that_was_away_does_not_take_its_own_absence_for_silence() {
     with_app(async |app| {
         traffic(app, 0, 60, 3).await;
         app.pass(Duration::from_secs(70)).await;
-        // Taken by the provider, and then nobody is there to hear of it.
+        // Accepted by the provider, and then no instance runs that could receive a callback.
         for n in 0..20 {
             app.send(&number(100 + n)).await;
         }
         app.run_workers().await;
         app.clock.advance(TimeDelta::seconds(40));
         app.run_workers().await;
-        assert_eq!(hearing(app, META), Hearing::Heard);
+        assert_eq!(receipts(app, META), ReceiptHealth::Arriving);
         app.clock.advance(TimeDelta::seconds(1));
         app.run_workers().await;
-        assert_eq!(hearing(app, META), Hearing::Heard);
+        assert_eq!(receipts(app, META), ReceiptHealth::Arriving);
     })
     .await;
 }
 
 #[tokio::test]
 async fn an_account_that_is_slow_alone_loses_weight_and_one_that_is_slow_with_all_does_not() {
-    let both = |s: &mut Settings| s.route.way.steps = vec!["meta-main".into(), "ycloud-wa".into(), "ycloud-sms".into()];
+    let both =
+        |s: &mut Settings| s.route.options.steps = vec!["meta-main".into(), "ycloud-wa".into(), "ycloud-sms".into()];
     with_settings(both, async |app| {
         let through = async |seconds: usize, from: usize| {
             for n in 0..seconds {
                 app.send(&number(from + 2 * n)).await;
-                // The other account of the channel, as a route of its own would take it.
+                // The other account of the channel, as another route would use it.
                 let id = app.send(&number(from + 2 * n + 1)).await;
                 sqlx::query("update attempts set account = 'ycloud-wa' where message_id = $1::uuid")
                     .bind(id)
@@ -211,7 +212,7 @@ async fn the_share_in_time_is_known_by_country() {
     .await;
 }
 
-/// However receipts come, the table holds what the attempts hold.
+/// In whatever order receipts arrive, the table agrees with the attempts.
 #[tokio::test]
 async fn what_is_counted_is_what_the_attempts_say() {
     with_app(async |app| {
@@ -243,7 +244,8 @@ async fn what_is_counted_is_what_the_attempts_say() {
     .await;
 }
 
-/// One instance sends, the other hears: together they know that all is well, and a third that starts later does too.
+/// One instance sends, the other gets the receipts: together they see that all is well, and so does a third that starts
+/// later.
 #[tokio::test]
 async fn instances_share_what_they_counted_and_agree() {
     with_app(async |app| {
@@ -255,7 +257,7 @@ async fn instances_share_what_they_counted_and_agree() {
         assert_eq!(other.api.pulse.health(META, "ID"), app.pulse.health(META, "ID"));
         assert!(other.api.pulse.health(META, "ID").in_time.is_some(), "it was not there when they were sent");
 
-        // Its callbacks come to the other instance only.
+        // Its callbacks go to the other instance only.
         for n in 0..30 {
             app.send(&number(100 + n)).await;
             app.run_workers().await;
@@ -274,7 +276,7 @@ async fn instances_share_what_they_counted_and_agree() {
             .unwrap();
         assert_eq!(instances, 2);
         for pulse in [&app.pulse, &other.api.pulse] {
-            assert_eq!(pulse.health(META, "ID").hearing, Hearing::Heard);
+            assert_eq!(pulse.health(META, "ID").receipts, ReceiptHealth::Arriving);
         }
     })
     .await;
@@ -292,24 +294,24 @@ async fn a_silence_outlives_a_restart_and_is_told_once() {
             traffic(app, 100 + n, 1, 3).await;
             other.take_pulse.run_once().await.unwrap();
         }
-        assert_eq!(hearing(app, META), Hearing::Silent);
-        assert_eq!(other.api.pulse.health(META, "ID").hearing, Hearing::Silent);
+        assert_eq!(receipts(app, META), ReceiptHealth::Silent);
+        assert_eq!(other.api.pulse.health(META, "ID").receipts, ReceiptHealth::Silent);
         assert_eq!(events(app).await.len(), 1, "both noticed, one told");
 
         let restarted = beside(app).await;
         restarted.take_pulse.run_once().await.unwrap();
-        assert_eq!(restarted.api.pulse.health(META, "ID").hearing, Hearing::Silent);
+        assert_eq!(restarted.api.pulse.health(META, "ID").receipts, ReceiptHealth::Silent);
         app.sim.set_mode(META, Mode::Up).unwrap();
         traffic(app, 200, 6, 1).await;
-        assert_eq!(hearing(app, META), Hearing::Heard);
+        assert_eq!(receipts(app, META), ReceiptHealth::Arriving);
         restarted.take_pulse.run_once().await.unwrap();
-        assert_eq!(restarted.api.pulse.health(META, "ID").hearing, Hearing::Heard);
+        assert_eq!(restarted.api.pulse.health(META, "ID").receipts, ReceiptHealth::Arriving);
         assert_eq!(events(app).await.len(), 2);
     })
     .await;
 }
 
-/// The database is away for a round: what was counted meanwhile is not lost, and not counted twice.
+/// The database is unavailable for a round: what was counted meanwhile is not lost, and not counted twice.
 #[tokio::test]
 async fn what_cannot_be_written_is_kept_for_the_next_round() {
     with_app(async |app| {
@@ -375,7 +377,7 @@ async fn accounts_that_are_not_watched_are_always_well() {
     .await;
 }
 
-/// One more instance on the same database; its loops stand still.
+/// One more instance on the same database, without running loops.
 async fn beside(app: &TestApp) -> Arc<App> {
     let means = Means {
         database_url: app.database.url().to_owned(),
@@ -386,7 +388,7 @@ async fn beside(app: &TestApp) -> Arc<App> {
     Arc::new(App::build(&app.settings, means).await.expect("the app is built"))
 }
 
-/// Tells the other instance that all that is under way was delivered.
+/// Sends delivered receipts for everything in progress to the other instance.
 async fn relay(app: &TestApp, other: &App) {
     let open: Vec<String> = sqlx::query_scalar("select message_id::text from attempts where state = 'accepted'")
         .fetch_all(&app.pool)

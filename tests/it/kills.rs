@@ -19,9 +19,10 @@ use chrono::{DateTime, Utc};
 use otpost::app::{App, Loops, Means};
 use otpost::clock::Clock;
 use otpost::config::Settings;
+use otpost::domain::app_id::AppId;
 use otpost::postgres::{Cluster, Profile, ensure_database};
-use otpost::rehearsal;
-use otpost::services::app_keys::AppKeys;
+use otpost::services::keys::app_keys::AppKeys;
+use otpost::simulated;
 use otpost::simulator::{ChannelLaws, Latency, Laws, SimConfig, Simulator, Status};
 use serde_json::{Value, json};
 use sqlx::PgPool;
@@ -32,14 +33,14 @@ use crate::helpers::balancer::balance;
 use crate::helpers::database::cluster_base;
 use crate::helpers::invariants;
 
-/// Database, port and simulator, one a line.
+/// Database, port and simulator, one per line.
 const SERVER: &str = "OTPOST_TEST_SERVER";
 /// In a server's environment: the test binary of another version that is to be the server.
-pub const PROGRAM: &str = "OTPOST_TEST_OLD";
+pub(crate) const PROGRAM: &str = "OTPOST_TEST_OLD";
 const KILLS: usize = 3;
 const SERVERS: usize = 3;
 const PER_SECOND: u64 = 60;
-/// Clients at the same time. A server that is down is not met by a crowd that grows, and files are not used up.
+/// Maximum number of concurrent clients. They must not pile up while a server is down, nor use up all files.
 const CLIENTS: usize = 100;
 /// A client gives up on a message after this.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -63,7 +64,7 @@ fn server() {
 }
 
 fn settings(listen: SocketAddr, simulator_url: &str) -> Settings {
-    let mut settings = rehearsal::settings(Path::new("/nonexistent"), listen, simulator_url, 15);
+    let mut settings = simulated::settings(Path::new("/nonexistent"), listen, simulator_url, 15);
     settings.server.workers = 1;
     settings.database.connections = 6;
     settings.database.ledger_connections = 6;
@@ -71,12 +72,12 @@ fn settings(listen: SocketAddr, simulator_url: &str) -> Settings {
     settings.sending.client.total_timeout = Duration::from_secs(2);
     settings.sending.lease = Duration::from_secs(3);
     settings.sending.resend_after = Duration::from_secs(2);
-    // Hanging and failing requests are part of the load, not a reason to leave the channel.
+    // Hanging and failing requests are part of the load, and must not close the channel.
     settings.sending.breaker_failures = 10_000;
     settings
 }
 
-pub fn laws() -> Laws {
+pub(crate) fn laws() -> Laws {
     let uniform = |from_ms, to_ms| Latency::Uniform { from_ms, to_ms };
     let trouble = ChannelLaws {
         answer: uniform(5.0, 150.0),
@@ -103,7 +104,7 @@ const NETWORKS: [u8; 8] = [1, 2, 3, 5, 6, 7, 8, 9];
 
 /// What the clients know.
 #[derive(Default)]
-pub struct Seen {
+pub(crate) struct Seen {
     /// Numbers by message id: each was answered 202.
     pub accepted: BTreeMap<String, String>,
     pub answered_at: Vec<Instant>,
@@ -114,7 +115,7 @@ pub struct Seen {
     pub repeated: BTreeMap<String, usize>,
 }
 
-pub struct Load {
+pub(crate) struct Load {
     pub http: reqwest::Client,
     pub url: String,
     pub key: String,
@@ -123,13 +124,13 @@ pub struct Load {
 
 impl Load {
     /// Asks for one message, again and again with the same key, until it is accepted.
-    pub async fn send(self: Arc<Self>, n: u64) {
+    pub(crate) async fn send(self: Arc<Self>, n: u64) {
         // Each of the twelve fates, and four by law.
         let end = match n % 16 {
             fate @ 1..=12 => fate,
             _ => 5_000 + n % 1_000,
         };
-        // Each network has 10 000 of our numbers, so that a long run does not write to one twice.
+        // Each network has 10 000 of our numbers, so that a long run does not use one twice.
         let network = n / 10_000;
         assert!(network < 10 * NETWORKS.len() as u64, "all numbers are used up");
         let (first, second) = (NETWORKS[(network / 10) as usize], network % 10);
@@ -165,15 +166,15 @@ impl Load {
     }
 }
 
-pub struct Server(Child);
+pub(crate) struct Server(Child);
 
 impl Server {
-    pub fn start(database_url: &str, port: u16, simulator_url: &str) -> Self {
+    pub(crate) fn start(database_url: &str, port: u16, simulator_url: &str) -> Self {
         Self::start_with(database_url, port, simulator_url, &[])
     }
 
-    /// With more in its environment.
-    pub fn start_with(
+    /// With additional environment variables.
+    pub(crate) fn start_with(
         database_url: &str,
         port: u16,
         simulator_url: &str,
@@ -192,7 +193,7 @@ impl Server {
     }
 
     /// SIGKILL.
-    pub fn kill(&mut self) {
+    pub(crate) fn kill(&mut self) {
         self.0.kill().unwrap();
         self.0.wait().unwrap();
     }
@@ -205,12 +206,12 @@ impl Drop for Server {
     }
 }
 
-pub fn number(variable: &str, otherwise: u64) -> u64 {
+pub(crate) fn number(variable: &str, otherwise: u64) -> u64 {
     std::env::var(variable).ok().map_or(otherwise, |text| text.parse().expect("a whole number"))
 }
 
-/// Sends `per_second` messages, each until it is accepted, as long as it is not over. Returns how many.
-pub async fn generate(load: Arc<Load>, per_second: u64, over: Arc<AtomicBool>) -> u64 {
+/// Sends `per_second` messages until `over` is set, each until it is accepted. Returns how many.
+pub(crate) async fn generate(load: Arc<Load>, per_second: u64, over: Arc<AtomicBool>) -> u64 {
     let mut clients = tokio::task::JoinSet::new();
     let mut every = tokio::time::interval(Duration::from_millis(1_000 / per_second));
     every.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -241,15 +242,15 @@ async fn killed_servers_lose_nothing_and_send_nothing_twice() {
     let pool = PgPoolOptions::new().max_connections(3).connect(&database_url).await.unwrap();
     otpost::store::database::migrate(&pool.clone().into()).await.unwrap();
     let app_keys = AppKeys::new(pool.clone().into(), Clock::live(&pool.clone().into()).await.unwrap());
-    let key = app_keys.create("shop", "kills").await.unwrap().key.expose().to_owned();
+    let key = app_keys.create(&AppId::stored("shop"), "kills").await.unwrap().key.expose().to_owned();
 
     let config = SimConfig { laws: laws(), hang_limit_ms: 5_000, ..SimConfig::default() };
     let sim = Simulator::start(config, ([127, 0, 0, 1], 0).into()).unwrap();
     let free_port = || TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let ports: Vec<u16> = (0..SERVERS).map(|_| free_port()).collect();
     let url = format!("http://{}", balance(ports.iter().map(|port| ([127, 0, 0, 1], *port).into()).collect()).await);
-    for account in rehearsal::ACCOUNTS {
-        sim.set_callback(account, Some(&rehearsal::callback_url(&url, account))).unwrap();
+    for account in &simulated::accounts() {
+        sim.set_callback(account, Some(&simulated::callback_url(&url, account))).unwrap();
     }
 
     let start = |n: usize| tokio::task::block_in_place(|| Server::start(&database_url, ports[n], &sim.url()));
@@ -311,8 +312,8 @@ async fn killed_servers_lose_nothing_and_send_nothing_twice() {
     fs::remove_dir_all(&dir).ok();
 }
 
-/// Nothing is due, leased or armed, and every callback is told.
-pub async fn wait_for_quiet(pool: &PgPool, sim: &Simulator) {
+/// Waits until nothing is due, leased or armed, and every callback was sent.
+pub(crate) async fn wait_for_quiet(pool: &PgPool, sim: &Simulator) {
     let began = Instant::now();
     loop {
         let busy: i64 = sqlx::query_scalar(
@@ -322,7 +323,7 @@ pub async fn wait_for_quiet(pool: &PgPool, sim: &Simulator) {
         .await
         .unwrap();
         if busy == 0 && sim.pending() == 0 {
-            // The recovery loop goes round every second.
+            // The recovery loop runs every second.
             return tokio::time::sleep(Duration::from_secs(2)).await;
         }
         assert!(began.elapsed() < QUIET_WITHIN, "{busy} attempts and {} callbacks are not done", sim.pending());
@@ -330,7 +331,7 @@ pub async fn wait_for_quiet(pool: &PgPool, sim: &Simulator) {
     }
 }
 
-pub struct Found {
+pub(crate) struct Found {
     pub unknown: i64,
     pub ran_out: i64,
     pub resent: u64,
@@ -340,8 +341,8 @@ pub struct Found {
     pub latest_s: f64,
 }
 
-pub async fn look(pool: &PgPool, sim: &Simulator, seen: &Seen) -> Found {
-    // Nothing accepted is lost, and nothing is there that nobody asked for.
+pub(crate) async fn look(pool: &PgPool, sim: &Simulator, seen: &Seen) -> Found {
+    // Nothing accepted is lost, and nothing exists that nobody requested.
     let stored: Vec<(String,)> =
         sqlx::query_as("select message_id::text from messages order by 1").fetch_all(pool).await.unwrap();
     let stored: Vec<&str> = stored.iter().map(|(id,)| id.as_str()).collect();
@@ -359,7 +360,7 @@ pub async fn look(pool: &PgPool, sim: &Simulator, seen: &Seen) -> Found {
     )
     .await;
 
-    // What the phones got, beside what we know that we do not know.
+    // What the phones got, compared with the requests of unknown outcome.
     let unknown: Vec<(String, i64)> = sqlx::query_as(
         "select s.message_id::text, count(*) from sends s join attempts a using (bucket, message_id, attempt_no)
           where a.channel = 'sms' and s.result in ('unknown', 'lease_ran_out') group by 1",
@@ -378,7 +379,7 @@ pub async fn look(pool: &PgPool, sim: &Simulator, seen: &Seen) -> Found {
         doubled_phones += usize::from(got.received.sms > 1);
     }
 
-    // Each callback that was answered 2xx is a receipt.
+    // Each callback that was answered 2xx is a stored receipt.
     let rows: Vec<(String, String, i64)> = sqlx::query_as(
         "select provider_message_id, status, count(*) from
                 (select provider_message_id, status from receipts

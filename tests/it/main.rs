@@ -1,15 +1,23 @@
 //! The feature tests, in one binary: one module per feature.
 
+#![expect(clippy::unwrap_used, reason = "a test ends where a value is missing")]
+
 mod helpers;
 mod api;
 mod bodies;
 mod callbacks;
 mod callback_proofs;
 mod cancels;
+mod clumsy;
 mod codes;
+mod columns;
+mod code_keys;
 mod crowd;
 mod demo;
+mod deploy;
+mod described;
 mod failover;
+mod first_use;
 mod fates;
 mod faults;
 mod health;
@@ -17,9 +25,11 @@ mod kills;
 mod memory;
 mod migrations;
 mod model;
+mod openapi;
 mod orphans;
 mod outages;
 mod polling;
+mod poolers;
 mod postgres;
 mod proofs;
 mod races;
@@ -28,12 +38,17 @@ mod repeats;
 mod queues;
 mod bad_rows;
 mod bounds;
+mod circles;
 mod clock;
 mod restarts;
 mod routes;
+mod refusals;
 mod scenarios;
 mod strain;
+mod terminal;
 mod texts;
+mod regional;
 mod reload;
+mod settings;
 mod tidy;
 mod waits;

@@ -1,15 +1,16 @@
-//! What is remembered of a number: learned through the simulator, forgotten in time, and never readable.
+//! The memory of numbers: learned through the simulator, expired in time, and never readable.
 
 use std::time::Duration;
 
 use chrono::TimeDelta;
+use otpost::domain::app_id::AppId;
 use otpost::domain::code_keys::{CodeKey, CodeKeys};
 use otpost::domain::ids::MessageId;
 use otpost::domain::memory::Memory;
 use otpost::domain::phone::Phone;
 use otpost::domain::receipt::Status;
-use otpost::services::forget;
-use otpost::services::memory::NumberMemory;
+use otpost::services::routing::memory::NumberMemory;
+use otpost::services::upkeep::forget;
 use otpost::simulator::Mode;
 use serde_json::json;
 use sha2::{Digest, Sha256};
@@ -22,7 +23,7 @@ const BOTH: Memory = Memory { not_on_whatsapp: true, answers_by_sms: true };
 const NOT_ON: Memory = Memory { not_on_whatsapp: true, answers_by_sms: false };
 
 async fn recall(app: &TestApp, number: &str) -> Memory {
-    app.memory.recall("shop", &Phone::parse(number).unwrap()).await
+    app.memory.recall(&AppId::stored("shop"), &Phone::parse(number).unwrap()).await
 }
 
 async fn rows(app: &TestApp) -> i64 {
@@ -36,11 +37,11 @@ async fn each_fate_teaches_what_the_next_message_needs() {
             ("+628123450001", NOTHING),
             ("+628123450002", BOTH),
             ("+628123450003", BY_SMS),
-            // WhatsApp came late, but it came.
+            // WhatsApp was late, but arrived.
             ("+628123450004", NOTHING),
             ("+628123450005", NOT_ON),
             ("+628123450006", NOTHING),
-            // Nobody knows whether the WhatsApp left.
+            // It is unknown whether the WhatsApp message was accepted.
             ("+628123450009", NOTHING),
             // The account's limit says nothing about the number.
             ("+628123450010", NOTHING),
@@ -101,7 +102,7 @@ async fn a_whatsapp_that_arrives_undoes_what_was_remembered() {
     .await;
 }
 
-/// Both messages of a number in one group: the number stands in the statement once.
+/// Both messages of a number in one group: the number occurs in the statement once.
 #[tokio::test]
 async fn two_messages_of_a_number_in_one_callback_teach_together() {
     with_app(async |app| {
@@ -123,7 +124,7 @@ async fn two_messages_of_a_number_in_one_callback_teach_together() {
     .await;
 }
 
-/// Whoever waits for the first of its numbers holds none of the others: so two writers cannot wait for each other.
+/// A writer that waits for the first of its numbers holds none of the others, so two writers cannot deadlock.
 #[tokio::test]
 async fn numbers_are_written_in_the_order_of_their_keys() {
     with_app(async |app| {
@@ -175,7 +176,7 @@ async fn what_is_remembered_is_forgotten_in_time_and_on_request() {
             app.pass(Duration::from_secs(10)).await;
             app.clock.advance(TimeDelta::minutes(119));
             assert_eq!(recall(app, "+628123450002").await, BOTH);
-            // A lesson of another kind must not make the first one last.
+            // A lesson of another kind must not prolong the first one.
             app.sim.set_fate("+628123450002", serde_json::from_value(json!({ "whatsapp": "silent" })).unwrap());
             let wish = json!({ "to": "+628123450002", "channel": "whatsapp" });
             assert_eq!(app.post("/v1/messages", wish).await.0, 202);
@@ -212,8 +213,12 @@ async fn a_rotated_key_still_finds_what_was_remembered_under_the_old_one() {
             let keys = ids.iter().map(|(id, byte)| CodeKey::new(*id, &[*byte; 32]).unwrap()).collect();
             NumberMemory { keys: CodeKeys::new(keys).unwrap(), ..app.memory.clone() }
         };
-        assert_eq!(with_keys(&[(2, 8), (1, 7)]).recall("shop", &phone).await, BOTH);
-        assert_eq!(with_keys(&[(2, 8)]).recall("shop", &phone).await, NOTHING, "without the key nobody finds it");
+        assert_eq!(with_keys(&[(2, 8), (1, 7)]).recall(&AppId::stored("shop"), &phone).await, BOTH);
+        assert_eq!(
+            with_keys(&[(2, 8)]).recall(&AppId::stored("shop"), &phone).await,
+            NOTHING,
+            "without the key nobody finds it"
+        );
         assert!(with_keys(&[(2, 8), (1, 7)]).forget(&phone).await.unwrap());
         assert_eq!(rows(app).await, 0);
     })
@@ -268,7 +273,7 @@ async fn a_memory_that_cannot_be_asked_is_empty() {
     .await;
 }
 
-/// An account that nobody hears teaches nothing about the numbers that it did not reach.
+/// A silent account teaches nothing about the numbers that it did not reach.
 #[tokio::test]
 async fn a_silence_of_the_account_is_not_held_against_the_number() {
     with_app(async |app| {

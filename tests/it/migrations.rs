@@ -1,4 +1,4 @@
-//! Migrations beside instances that serve: slow ones, locked tables, another migrator, an older and a newer program.
+//! Migrations while instances serve: slow ones, locked tables, another migrator, an older and a newer version.
 
 use std::borrow::Cow;
 use std::time::{Duration, Instant};
@@ -14,7 +14,7 @@ use crate::helpers::database::fresh_database;
 static MIGRATIONS: Migrator = sqlx::migrate!();
 const LATER: i64 = 29_991_231_235_959;
 
-/// Those of this program, and one more.
+/// The migrations of this program, and one more.
 fn with_one_more(version: i64, sql: &str) -> Migrator {
     let mut all: Vec<Migration> = MIGRATIONS.iter().cloned().collect();
     let sql = AssertSqlSafe(sql.to_owned()).into_sql_str();
@@ -93,7 +93,7 @@ async fn two_programs_migrate_at_once_and_each_migration_runs_once() {
     assert!(holds(&mut other, "select count(*) = 1 from made_once").await);
 }
 
-/// What a next program may do to the tables: a column more, a word more, an index more.
+/// What a next version may do to the tables: a new column, a new word, a new index.
 const NEWER: &str = "
     alter table messages add column newer text;
     alter table attempts add column newer text, add column newer_count integer not null default 0;
@@ -117,7 +117,7 @@ async fn this_program_serves_while_a_newer_one_migrates_and_starts_again_afterwa
         };
         let (migrated, ()) = tokio::join!(migrate_with(&migrator, &newer, Patience::default()), load);
         migrated.unwrap();
-        // Prepared statements of before the migration, on the connections there are.
+        // Statements that were prepared before the migration, on existing connections.
         for n in 0..20 {
             app.send(&format!("+62812346{n:02}001")).await;
         }

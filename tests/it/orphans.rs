@@ -1,8 +1,8 @@
-//! Accounts that are gone from the settings, while messages still have them in their routes.
+//! Accounts that were removed from the settings while messages still have them in their routes.
 
 use chrono::TimeDelta;
 use otpost::app::App;
-use otpost::services::orphans::{Orphans, UNSERVED_AFTER};
+use otpost::services::delivery::orphans::{Orphans, UNSERVED_AFTER};
 
 use crate::helpers::app::{TestApp, with_app};
 
@@ -10,7 +10,7 @@ use crate::helpers::app::{TestApp, with_app};
 async fn restarted(app: &TestApp) -> App {
     let mut settings = app.settings.clone();
     settings.accounts.remove("meta-main");
-    settings.route.way.steps.remove(0);
+    settings.route.options.steps.remove(0);
     app.one_more(&settings).await
 }
 
@@ -92,11 +92,13 @@ async fn the_last_step_of_a_route_fails_with_its_account() {
         app.run_workers().await;
         let mut settings = app.settings.clone();
         settings.accounts.remove("ycloud-sms");
-        settings.route.way.steps.pop();
+        settings.route.options.steps.pop();
         let restarted = app.one_more(&settings).await;
-        // The deadline plans an SMS that nobody can send.
+        // The deadline plans an SMS that no instance can send.
         app.clock.advance(TimeDelta::seconds(15));
-        otpost::services::replace::run_once(&restarted.transitions, &restarted.clock).await.expect("deadlines");
+        otpost::services::delivery::replace::run_once(&restarted.transitions, &restarted.clock)
+            .await
+            .expect("deadlines");
         let mut orphans = Orphans::default();
         sweep(&mut orphans, &restarted).await;
         app.clock.advance(UNSERVED_AFTER);

@@ -1,4 +1,5 @@
-//! The database falls silent, refuses, stops, does not write: the service says 503 at once, and goes on when it is back.
+//! The database is silent, refuses, stops, or is read-only: the service answers 503 at once, and resumes when it is
+//! back.
 
 use std::fs::{self, File};
 use std::io::Write;
@@ -9,10 +10,10 @@ use std::time::{Duration, Instant};
 
 use otpost::app::{App, Loops, Means, Running};
 use otpost::clock::Clock;
-use otpost::rehearsal;
-use otpost::services::app_keys::AppKeys;
+use otpost::domain::app_id::AppId;
+use otpost::services::keys::app_keys::AppKeys;
+use otpost::simulated;
 use otpost::simulator::{SimConfig, Simulator};
-use otpost::store::StoreError;
 use otpost::store::database::Plans;
 use rustix::process::Signal;
 use serde_json::{Value, json};
@@ -25,12 +26,12 @@ use crate::helpers::invariants;
 use crate::helpers::node::Node;
 use crate::helpers::proxy::{Network, Proxy};
 
-/// Everything that is waited for comes within this, also on a machine that builds something meanwhile.
+/// Bound of every wait, also on a machine that is compiling.
 const BOUND: Duration = Duration::from_secs(30);
-/// Requests that are timed while the database is away.
+/// Number of requests timed while the database is unavailable.
 const TIMED: usize = 100;
 
-/// A running service whose way to the database can be cut.
+/// A running service whose connection to the database can be cut.
 struct Service {
     url: String,
     key: String,
@@ -38,7 +39,7 @@ struct Service {
     sim: Simulator,
     running: Running,
     clock: Clock,
-    /// Straight to the database.
+    /// Connects directly to the database.
     pool: PgPool,
 }
 
@@ -47,19 +48,19 @@ impl Service {
         let sim = Simulator::start(SimConfig::default(), ([127, 0, 0, 1], 0).into()).unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let listen = listener.local_addr().unwrap();
-        let mut settings = rehearsal::settings(Path::new("/nonexistent"), listen, &sim.url(), 15);
+        let mut settings = simulated::settings(Path::new("/nonexistent"), listen, &sim.url(), 15);
         settings.server.workers = 1;
         settings.database.connections = 4;
         settings.database.ledger_connections = 4;
-        for account in rehearsal::ACCOUNTS {
-            let url = rehearsal::callback_url(&settings.server.public_url, account);
+        for account in &simulated::accounts() {
+            let url = simulated::callback_url(&settings.server.public_url, account);
             sim.set_callback(account, Some(&url)).unwrap();
         }
         let means =
             Means { database_url: database_url.to_owned(), code_keys: code_keys(), clock: None, migrate: false };
         let app = App::build(&settings, means).await.unwrap();
         let app_keys = AppKeys::new(pool.clone().into(), Clock::live(&pool.clone().into()).await.unwrap());
-        let key = app_keys.create("shop", "outages").await.unwrap().key.expose().to_owned();
+        let key = app_keys.create(&AppId::stored("shop"), "outages").await.unwrap().key.expose().to_owned();
         let clock = app.clock.clone();
         let running = app.start(listener, Loops::Run).unwrap();
         let http = reqwest::Client::builder().timeout(BOUND).build().unwrap();
@@ -121,8 +122,8 @@ impl Service {
         }
     }
 
-    /// A message goes all the way: accepted, sent, and its receipt comes back. Returns how long until it was accepted,
-    /// and until it was delivered.
+    /// Waits until a message passes completely: accepted, sent, and its receipt arrives. Returns the time until it was
+    /// accepted and until it was delivered.
     async fn until_it_works(&self, to: &str) -> (Duration, Duration) {
         let began = Instant::now();
         let id = self.until_accepted(to).await;
@@ -131,10 +132,10 @@ impl Service {
         (accepted, began.elapsed())
     }
 
-    /// Returns how long it took until the service knew that the database is away.
+    /// Returns how long it took until the service knew that the database is unavailable.
     async fn until_away(&self) -> Duration {
         let began = Instant::now();
-        while !self.running.api.pool.is_away() {
+        while !self.running.api.messages.pool.is_away() {
             assert!(began.elapsed() < BOUND, "the service does not notice");
             tokio::time::sleep(Duration::from_millis(2)).await;
         }
@@ -143,7 +144,7 @@ impl Service {
         known
     }
 
-    /// The slowest but one in a hundred of requests and callbacks, all answered 503.
+    /// The 99th percentile of requests and callbacks, all answered 503.
     async fn refusals(&self) -> Duration {
         let mut times = Vec::new();
         for n in 0..TIMED {
@@ -201,7 +202,7 @@ async fn a_database_that_is_away_is_said_at_once_and_its_return_is_seen() {
             "{network:?}: known after {known:?}, 503 p99 {p99:?}; back: accepted after {accepted:?}, delivered after \
              {delivered:?}"
         );
-        // The bar is 100 ms; a machine that builds meanwhile gets more, and the fault was 3 s and 29 s.
+        // The bar is 100 ms; a busy machine gets more. The former faults took 3 s and 29 s.
         assert!(p99 < Duration::from_secs(1), "{p99:?}");
     }
     service.stop().await;
@@ -250,7 +251,7 @@ async fn paused_and_restarted_servers_are_said_at_once_and_found_again() {
             assert!(p99 < Duration::from_secs(1), "{p99:?}");
             node.signal_backends(Signal::CONT, true);
         }
-        // With the postmaster alive, new connections work while the old ones are silent.
+        // While the postmaster lives, new connections work although the old ones are silent.
         let began = Instant::now();
         let id = service.until_accepted("+6281300020000").await;
         println!("{what}: accepted after {:?}", began.elapsed());
@@ -277,7 +278,7 @@ async fn a_database_that_does_not_take_writes_is_away_until_it_does() {
     let node = Node::primary(&place("frozen")).await;
     let service = on(&node, &node.database_url()).await;
     service.until_it_works("+6281300040000").await;
-    // As an operator does before a switch-over. The connections there are keep what they have; so they are ended.
+    // As an operator does before a switch-over. Existing connections keep their setting, so they are ended.
     node.run("postgres", "alter database otpost set default_transaction_read_only = on").await.unwrap();
     node.run("postgres", "select pg_terminate_backend(pid) from pg_stat_activity where datname = 'otpost'")
         .await
@@ -288,11 +289,12 @@ async fn a_database_that_does_not_take_writes_is_away_until_it_does() {
     let (accepted, _) = service.until_it_works("+6281300050000").await;
     println!("read-only: known after {known:?}, 503 p99 {p99:?}; back: accepted after {accepted:?}");
 
-    // A standby alone takes no writes: a service does not start on it.
+    // A standby alone accepts no writes: a service does not start on it.
     let standby = Node::standby(&place("standby"), &node).await;
     let refused = otpost::store::database::connect(&standby.database_url(), "test", 1, Plans::Search).await;
-    assert!(matches!(refused, Err(StoreError::Unavailable(_))), "{refused:?}");
-    // With both named, the order does not count.
+    let refused = refused.expect_err("a standby is refused").to_string();
+    assert!(refused.contains("does not take writes: it is a standby"), "{refused}");
+    // With both named, the order does not matter.
     let pair = Node::url_of_pair(&place("standby"), &place("frozen"));
     let found = otpost::store::database::connect(&pair, "test", 1, Plans::Search).await.unwrap();
     assert!(sqlx::query_scalar::<_, bool>("select not pg_is_in_recovery()").fetch_one(&found).await.unwrap());
@@ -334,7 +336,7 @@ async fn ended_sessions_cost_single_requests_and_nothing_more() {
     service.stop().await;
 }
 
-/// On a small file system of memory, which only root may mount.
+/// On a small in-memory file system, which only root may mount.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_full_disk_is_said_and_its_end_is_seen() {
     let disk = place("disk");
@@ -351,7 +353,7 @@ async fn a_full_disk_is_said_and_its_end_is_seen() {
     let ballast = disk.join("ballast");
     let mut file = File::create(&ballast).unwrap();
     while file.write_all(&[0; 65_536]).is_ok() {}
-    // What is allocated already is used up first.
+    // Space that is already allocated is used up first.
     let began = Instant::now();
     let mut n = 0;
     while service.ready().await == 200 {

@@ -1,4 +1,4 @@
-//! Asking providers what became of messages, where callbacks went missing and where there are none.
+//! Status queries, where callbacks were lost and where a provider sends none.
 
 use std::net::TcpListener;
 use std::sync::Arc;
@@ -6,16 +6,18 @@ use std::time::{Duration, Instant};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use otpost::app::Loops;
-use otpost::config::{ProviderSettings, Settings};
+use otpost::config::Settings;
 use otpost::domain::channel::Channel;
-use otpost::providers::client::Client;
+use otpost::outbound::Client;
+use otpost::providers::regional::Regional;
+use otpost::providers::registry::cliqtel::CliqtelWhatsappConfig;
 use otpost::providers::{
-    Abilities, Call, Callback, Handshake, Outbound, Provider, Question, Receipts, Reply, SendOutcome, Unreadable,
+    Abilities, Call, Callback, Handshake, Outbound, Provider, Receipts, Reply, SendOutcome, StatusQuery, Unreadable,
     Unverified, Verified,
 };
-use otpost::services::account::{AccountPlan, Accounts};
-use otpost::services::ask::Ask;
-use otpost::services::dispatch::Dispatch;
+use otpost::services::accounts::account::{AccountPlan, Accounts};
+use otpost::services::callbacks::status_queries::StatusQueries;
+use otpost::services::delivery::dispatch::Dispatch;
 use otpost::simulator::Mode;
 use otpost::store::questions;
 use serde_json::Value;
@@ -24,9 +26,9 @@ use crate::helpers::app::{TestApp, start, with_settings};
 
 const WHATSAPP: [&str; 2] = ["ycloud-wa", "cliqtel-wa"];
 
-/// Through this account, and then by SMS after 15 s.
+/// A route through this account, and then SMS after 15 s.
 fn through(account: &'static str) -> impl FnOnce(&mut Settings) {
-    move |settings| settings.route.way.steps = vec![account.to_owned(), "ycloud-sms".to_owned()]
+    move |settings| settings.route.options.steps = vec![account.to_owned(), "ycloud-sms".to_owned()]
 }
 
 /// An answer as the table has it.
@@ -142,7 +144,7 @@ async fn what_is_told_by_callbacks_is_not_asked_for() {
             app.send(&format!("+62812345{end}")).await;
         }
         app.run_workers().await;
-        // The one that hangs is unknown, and has no id to ask by.
+        // The hanging one is unknown, and has no id to query by.
         assert_eq!(count(app, "questions").await, 2);
         app.pass(Duration::from_secs(20)).await;
         assert_eq!((count(app, "questions").await, count(app, "answers").await), (0, 0));
@@ -184,11 +186,11 @@ async fn a_provider_that_refuses_to_answer_leaves_the_deadline_where_it_is() {
     }
 }
 
-/// Cliqtel's WhatsApp with other manners.
+/// Cliqtel's WhatsApp with different behaviour.
 struct Odd {
     inner: Box<dyn Provider>,
     calls_back: bool,
-    /// Where questions go instead.
+    /// The address that queries go to instead.
     ask_at: Option<String>,
 }
 
@@ -201,16 +203,16 @@ impl Provider for Odd {
         self.inner.outcome(reply)
     }
 
-    fn question(&self, about: &Question<'_>) -> Option<Call> {
-        let mut call = self.inner.question(about)?;
+    fn status_query(&self, about: &StatusQuery<'_>) -> Option<Call> {
+        let mut call = self.inner.status_query(about)?;
         if let Some(url) = &self.ask_at {
             call.url.clone_from(url);
         }
         Some(call)
     }
 
-    fn told(&self, about: &Question<'_>, reply: &Reply<'_>) -> Result<Receipts, Unreadable> {
-        self.inner.told(about, reply)
+    fn status_answer(&self, about: &StatusQuery<'_>, reply: &Reply<'_>) -> Result<Receipts, Unreadable> {
+        self.inner.status_answer(about, reply)
     }
 
     fn handshake(&self, query: &str) -> Handshake {
@@ -230,22 +232,23 @@ impl Provider for Odd {
     }
 }
 
-/// A sender and an asker beside the app's, for which `cliqtel-wa` has other manners.
+/// A second sender and a second query loop, for which `cliqtel-wa` behaves differently.
 struct Beside {
     dispatch: Arc<Dispatch>,
-    ask: Arc<Ask>,
+    ask: Arc<StatusQueries>,
 }
 
 impl Beside {
     fn new(app: &TestApp, calls_back: bool, ask_at: Option<String>) -> Self {
         let settings = &app.settings.accounts["cliqtel-wa"];
-        assert!(matches!(settings.provider, ProviderSettings::CliqtelWhatsapp(_)));
+        assert!(settings.provider.config::<CliqtelWhatsappConfig>().is_some());
         let accounts = Accounts::new([AccountPlan {
             name: "cliqtel-wa".to_owned(),
             channel: Channel::Whatsapp,
             provider_name: "cliqtel",
             provider: Box::new(Odd { inner: settings.provider.build(), calls_back, ask_at }),
             templates: settings.templates.clone(),
+            regional: Regional::default(),
             callback_url: String::new(),
             per_second: 100.0,
             concurrency: 10,
@@ -266,7 +269,7 @@ impl Beside {
             lease: app.dispatch.lease,
             stopped: tokio::sync::Mutex::new(false),
         });
-        let ask = Ask {
+        let ask = StatusQueries {
             pool: app.transitions.pool.clone(),
             clock: app.clock.clone(),
             client,
@@ -282,7 +285,7 @@ impl Beside {
         }
     }
 
-    /// Asks every quarter of a second, and leaves everything else alone.
+    /// Queries every quarter of a second, and runs nothing else.
     async fn pass(&self, app: &TestApp, time: Duration) {
         let step = Duration::from_millis(250);
         for _ in 0..time.as_millis() / step.as_millis() {
@@ -293,11 +296,11 @@ impl Beside {
     }
 }
 
-/// Asks what is due; returns how many questions that were.
-async fn ask_all(ask: &Arc<Ask>) -> usize {
+/// Sends the due queries; returns how many there were.
+async fn ask_all(ask: &Arc<StatusQueries>) -> usize {
     let mut questions = 0;
     loop {
-        let round = ask.run_once().await.expect("the asker goes round");
+        let round = ask.run_once().await.expect("a round of status queries");
         if round.due == 0 {
             return questions;
         }
@@ -310,7 +313,7 @@ async fn ask_all(ask: &Arc<Ask>) -> usize {
 
 #[tokio::test]
 async fn a_provider_that_never_calls_back_is_asked_on_schedule_also_on_the_last_step() {
-    let alone = |settings: &mut Settings| settings.route.way.steps = vec!["cliqtel-wa".to_owned()];
+    let alone = |settings: &mut Settings| settings.route.options.steps = vec!["cliqtel-wa".to_owned()];
     with_settings(alone, async |app| {
         app.sim.set_mode("cliqtel-wa", Mode::Silence).unwrap();
         let beside = Beside::new(app, false, None);
@@ -334,7 +337,7 @@ async fn a_provider_that_never_calls_back_is_asked_on_schedule_also_on_the_last_
 async fn an_answer_that_does_not_come_is_waited_for_less_long_than_the_deadline_takes() {
     with_settings(through("cliqtel-wa"), async |app| {
         app.sim.set_mode("cliqtel-wa", Mode::Silence).unwrap();
-        // Connections wait in the queue of a listener that never takes them.
+        // Connections wait in the queue of a listener that never accepts them.
         let deaf = TcpListener::bind("127.0.0.1:0").unwrap();
         let beside = Beside::new(app, true, Some(format!("http://{}/", deaf.local_addr().unwrap())));
         let id = app.send("+628123450001").await;
@@ -364,7 +367,7 @@ async fn two_instances_do_not_ask_twice() {
         app.clock.advance(TimeDelta::milliseconds(12_500));
         app.sim.advance(Duration::from_millis(12_500)).await.unwrap();
         let (ours, theirs) = tokio::join!(ask_all(&app.ask), ask_all(&other.ask));
-        // What one left since it had no room, the other may have taken up meanwhile.
+        // What one left for lack of capacity, the other may have claimed meanwhile.
         let rest = ask_all(&app.ask).await;
         assert_eq!(ours + theirs + rest, 60, "{ours} + {theirs} + {rest}");
         assert_eq!((count(app, "answers").await, count(app, "questions").await), (60, 0));
@@ -399,7 +402,7 @@ async fn a_question_lost_with_its_instance_costs_nothing_but_the_sms() {
         app.pass(Duration::from_secs(12)).await;
         app.clock.advance(TimeDelta::milliseconds(500));
         app.sim.advance(Duration::from_millis(500)).await.unwrap();
-        // Taken up, and never asked.
+        // Claimed, and never sent.
         let rooms = [("ycloud-wa".to_owned(), 8)];
         let taken = questions::take_up(&app.transitions.pool, &rooms, app.clock.now()).await.unwrap();
         assert_eq!(taken.len(), 1);

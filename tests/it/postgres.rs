@@ -1,7 +1,7 @@
 //! The private cluster: started, found running, killed in every way, and refused where it must be.
 //!
-//! Some tests need the service as a process of its own, to kill it: they run this test binary again, with the one
-//! "test" [`service`], which does nothing in an ordinary run.
+//! Some tests need the service as a separate process, to kill it: they run this test binary again, with the one "test"
+//! [`service`], which does nothing in an ordinary run.
 
 use std::fs;
 use std::io::{BufRead, BufReader};
@@ -26,7 +26,7 @@ struct Scratch(PathBuf);
 
 impl Scratch {
     fn new(name: &str) -> Self {
-        // Of runs that were killed: named after a process that is no more.
+        // Left by killed runs: named after a process that no longer exists.
         for old in fs::read_dir(cluster_base()).unwrap().flatten() {
             let process = old.file_name().to_str().and_then(|name| name.rsplit_once('.')?.1.parse().ok());
             if process.is_some_and(has_ended) {
@@ -85,7 +85,7 @@ fn kill(id: u32) {
     kill_process(Pid::from_raw(id.try_into().unwrap()).unwrap(), Signal::KILL).unwrap();
 }
 
-/// A zombie counts: whoever inherited it may be slow to reap.
+/// A zombie counts: its new parent may be slow to reap it.
 fn has_ended(id: u32) -> bool {
     fs::read_to_string(format!("/proc/{id}/stat")).map_or(true, |stat| stat.contains(") Z "))
 }
@@ -154,7 +154,7 @@ async fn killed_server_is_revived_at_the_same_address() {
     run(&cluster, "create table kept as select 'a'::text as word").await;
     let (server, url) = (cluster.server_id(), cluster.url("postgres"));
     assert!(!cluster.revive().unwrap());
-    // A backend that computes does not notice that its server is gone, and holds the directory until it is done.
+    // A busy backend does not notice that its server is gone, and holds the directory until it is done.
     let mut busy = PgConnection::connect(&url).await.unwrap();
     let busy = tokio::spawn(async move {
         sqlx::query("select count(*) from generate_series(1, 10000000)").execute(&mut busy).await
@@ -186,7 +186,7 @@ async fn killed_service_takes_its_server_along() {
     assert!(run(&Cluster::start(&scratch.0, Profile::Durable).unwrap(), "select 'a'::text").await.is_some());
 }
 
-/// The server's process may then stay a zombie for a while: whoever inherits it is slow to reap here.
+/// The server's process may then stay a zombie for a while: its new parent is slow to reap it here.
 #[tokio::test]
 async fn service_and_server_killed_together_come_back() {
     let scratch = Scratch::new("killed-both");
@@ -229,7 +229,7 @@ fn shell_ties_the_server_where_setpriv_is_missing() {
     wait_until("the shell has stopped the server", || has_ended(server));
 }
 
-/// After a restart of a container the process ids begin anew, and the old server's may be anybody's.
+/// After a restart of a container process ids start again, and the old server's id may belong to another process.
 #[tokio::test]
 async fn process_id_of_a_stranger_is_not_a_server() {
     let scratch = Scratch::new("stranger");
@@ -297,7 +297,7 @@ fn ordinary_user_runs_it_too() {
     let dir = scratch.0.join("theirs");
     fs::create_dir(&dir).unwrap();
     chown(&dir, Some(NOBODY), Some(NOBODY)).unwrap();
-    // In a checkout below /root that user cannot even run this binary; a copy it can.
+    // In a checkout below /root that user cannot even run this binary, but can run a copy.
     let copy = scratch.0.join("it");
     fs::copy(std::env::current_exe().unwrap(), &copy).unwrap();
     let (mut child, said) = run_service_of(&copy, &dir, |command| {
@@ -322,7 +322,7 @@ async fn database_is_made_once_by_many() {
     connection.ping().await.unwrap();
 }
 
-/// What a child was started with can be read as long as it lives, and the service's environment holds its keys.
+/// A child's initial environment can be read as long as it lives, and the service's contains its keys.
 #[test]
 fn the_server_knows_nothing_of_the_services_environment() {
     let scratch = Scratch::new("environment");
@@ -393,7 +393,7 @@ async fn the_services_role_owns_its_database_and_may_do_nothing_else() {
         .unwrap();
 }
 
-/// Former versions let the service be the superuser, who then owned everything, and trusted the socket.
+/// Older versions let the service be the superuser, who then owned everything, and trusted the socket.
 #[tokio::test]
 async fn a_cluster_of_a_former_version_is_handed_over() {
     let scratch = Scratch::new("former");
@@ -422,7 +422,7 @@ async fn a_cluster_of_a_former_version_is_handed_over() {
     }
 }
 
-/// As root the server runs as an account that may have other programs; they must not get in.
+/// As root the server runs as an account that other programs may use; they must not get in.
 #[tokio::test]
 async fn only_the_service_itself_is_let_in() {
     if !rustix::process::geteuid().is_root() {
@@ -456,7 +456,7 @@ fn files_of_others_in_the_way_are_refused_by_name() {
     fs::set_permissions(&open, fs::Permissions::from_mode(0o777)).unwrap();
     assert!(start(&open).contains("everybody can write in"), "{}", start(&open));
 
-    // A link instead of the lock, the log or the rules: what it leads to stays as it is.
+    // A link instead of the lock, the log or the rules: its target stays unchanged.
     for name in ["lock", "server.log", "pg_hba.conf"] {
         let dir = scratch.0.join(format!("link-{name}"));
         fs::create_dir(&dir).unwrap();
@@ -464,7 +464,7 @@ fn files_of_others_in_the_way_are_refused_by_name() {
         fs::write(&precious, "precious").unwrap();
         symlink(&precious, dir.join(name)).unwrap();
         if name == "server.log" {
-            // It is put aside at the start, as every former log.
+            // It is renamed at the start, like every earlier log.
             Cluster::start(&dir, Profile::Throwaway).unwrap();
         } else {
             let said = start(&dir);
@@ -491,13 +491,13 @@ fn nobody_else_can_hold_the_lock() {
     Cluster::start(&scratch.0, Profile::Throwaway).unwrap().stop();
     let mode = |name: &str| fs::metadata(scratch.0.join(name)).unwrap().permissions().mode() & 0o777;
     assert_eq!((mode("lock"), mode("server.log"), mode("socket"), mode("data")), (0o600, 0o600, 0o700, 0o700));
-    // As a former version left it.
+    // As an older version left it.
     fs::set_permissions(scratch.0.join("lock"), fs::Permissions::from_mode(0o644)).unwrap();
     Cluster::start(&scratch.0, Profile::Throwaway).unwrap().stop();
     assert_eq!(mode("lock"), 0o600);
 }
 
-/// The folders of short sockets have names that can be guessed, so somebody may be there first.
+/// The folders of short sockets have predictable names, so another user may have created them first.
 #[tokio::test]
 async fn a_squatted_socket_folder_is_passed_over() {
     if !rustix::process::geteuid().is_root() {

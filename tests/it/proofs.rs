@@ -1,4 +1,4 @@
-//! Callbacks whose proof an operator chooses: Infobip's, and the posts of a SleekFlow flow.
+//! Callbacks whose proof the operator chooses: Infobip's, and the posts of a SleekFlow flow.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use crate::helpers::app::{TestApp, with_settings};
 
 fn route(steps: &[&str]) -> impl FnOnce(&mut otpost::config::Settings) + use<> {
     let steps: Vec<String> = steps.iter().map(|s| (*s).to_owned()).collect();
-    move |settings| settings.route.way.steps = steps
+    move |settings| settings.route.options.steps = steps
 }
 
 async fn post(app: &TestApp, to: &str, headers: &[(&str, &str)], body: &str) -> u16 {
@@ -23,7 +23,7 @@ async fn dead_letters(app: &TestApp) -> i64 {
     sqlx::query_scalar("select count(*) from dead_letters").fetch_one(&app.pool).await.unwrap()
 }
 
-/// A message that was taken and of which nothing more is told.
+/// A message that was accepted and is not reported on.
 async fn silent(app: &TestApp, to: &str) -> (String, Value) {
     app.sim.set_fate(to, serde_json::from_value(json!({ "whatsapp": "silent", "sms": "silent" })).unwrap());
     let id = app.send(to).await;
@@ -57,7 +57,7 @@ async fn infobip_s_callbacks_need_the_proof_of_their_own_account() {
             assert_eq!(app.message(&id).await["attempts"][0]["state"], attempt["state"]);
             let headers: Vec<(&str, &str)> =
                 right_header.iter().map(|value| ("Authorization", value.as_str())).collect();
-            // The operator's receipt is not the handset's.
+            // A receipt of the network operator is not a receipt of the handset.
             let at = format!("{account}{right_query}");
             assert_eq!(post(app, &at, &headers, &report(&attempt, (3, 2))).await, 200);
             assert_eq!(app.message(&id).await["state"], "sent");
@@ -80,7 +80,7 @@ async fn a_sleekflow_flow_may_tell_what_became_of_a_message() {
             assert_eq!(post(app, "sleekflow-wa", &[header], &body).await, 401, "{header:?}");
         }
         assert_eq!(post(app, "sleekflow-wa?secret=sim-sleekflow-hook-secret", &[], &body).await, 401);
-        // Two readers could see two things in it.
+        // Two parsers could read two different values.
         let twice = format!(r#"{{"message_id":"{name}","status":"Failed","status":"Received"}}"#);
         assert_eq!(app.callback("sleekflow-wa", &twice).await, 200);
         assert_eq!((dead_letters(app).await, &app.message(&id).await["state"]), (1, &json!("accepted")));
@@ -95,9 +95,12 @@ async fn a_sleekflow_flow_may_tell_what_became_of_a_message() {
 #[tokio::test]
 async fn without_a_secret_no_flow_is_believed() {
     let forget = |settings: &mut otpost::config::Settings| {
-        settings.route.way.steps = vec!["sleekflow-wa".to_owned()];
+        settings.route.options.steps = vec!["sleekflow-wa".to_owned()];
         let account = settings.accounts.get_mut("sleekflow-wa").unwrap();
-        let otpost::config::ProviderSettings::Sleekflow(config) = &mut account.provider else { panic!() };
+        let config = account
+            .provider
+            .config_mut::<otpost::providers::registry::sleekflow::SleekflowConfig>()
+            .expect("SleekFlow's");
         config.hook_secrets.clear();
     };
     with_settings(forget, async |app| {

@@ -1,23 +1,24 @@
-//! Accounts without room: what waits for them moves on, apps take turns, and no more is accepted than can be sent.
+//! Accounts without capacity: waiting messages move on, apps take turns, and no more is accepted than can be sent.
 
 use std::time::Duration;
 
 use chrono::TimeDelta;
 use otpost::config::Settings;
+use otpost::domain::app_id::AppId;
 use otpost::domain::channel::Channel;
 use otpost::simulator::Mode;
 use serde_json::json;
 
 use crate::helpers::app::{TestApp, plain, with_settings};
 
-/// One message at once, and none after it for as long as a test runs.
+/// One message at once, and no further one during a test.
 fn one_by(account: &'static str) -> impl Fn(&mut Settings) {
     move |settings| settings.accounts.get_mut(account).unwrap().per_second = 0.001
 }
 
 async fn accept(app: &TestApp, tenant: &str, n: usize) {
     let new = plain(&format!("+62812{n:04}1234"));
-    app.accept.run(tenant, new, None).await.unwrap();
+    app.accept.run(&AppId::stored(tenant), new, None).await.unwrap();
 }
 
 #[tokio::test]
@@ -86,7 +87,7 @@ async fn more_than_can_be_sent_in_time_is_refused_with_the_reason() {
         };
         let (status, _, first) = keyed("first", "+628120001234").await;
         assert_eq!(status, 202);
-        // 25 a step can be sent of 300 s, and 40 wait.
+        // Each step can send 25 in 300 s, and 40 wait.
         let (mut accepted, mut refused) = (0, 0);
         for n in 0..60 {
             match keyed(&format!("k{n}"), &format!("+62813{n:04}1234")).await {
@@ -102,7 +103,7 @@ async fn more_than_can_be_sent_in_time_is_refused_with_the_reason() {
         let (status, _, again) = keyed("first", "+628120001234").await;
         assert_eq!((status, &again["id"]), (202, &first["id"]), "a repeat gets its first answer");
 
-        // The count of the table says the same as what was counted while accepting.
+        // The count of the table equals what was counted while accepting.
         app.backlog.count(&app.transitions.pool, app.clock.now()).await.unwrap();
         assert_eq!(keyed("after", "+628140001234").await.0, 429);
         let metrics = app.http.get(format!("{}/metrics", app.url)).send().await.unwrap().text().await.unwrap();
@@ -126,7 +127,7 @@ async fn instances_share_the_rate_and_the_concurrency_of_an_account() {
         (account.per_second, account.concurrency) = (30.0, 12);
     };
     with_settings(limits, async |app| {
-        let room = |dispatch: &otpost::services::dispatch::Dispatch| {
+        let room = |dispatch: &otpost::services::delivery::dispatch::Dispatch| {
             let account = dispatch.accounts.get("meta-main").unwrap();
             (account.room(dispatch.instances.live()), account.limiter.take(1000))
         };
@@ -149,7 +150,7 @@ async fn instances_share_the_rate_and_the_concurrency_of_an_account() {
 #[tokio::test]
 async fn a_probe_that_succeeds_lets_the_others_go_at_once() {
     let by_sms = |settings: &mut Settings| {
-        settings.route.way.steps = vec!["ycloud-sms".to_owned()];
+        settings.route.options.steps = vec!["ycloud-sms".to_owned()];
         settings.sending.breaker_failures = 1;
         settings.sending.breaker_open = Duration::from_secs(30);
     };

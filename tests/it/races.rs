@@ -1,4 +1,4 @@
-//! Several instances on one database: whoever comes first, everything happens once.
+//! Several instances on one database: whichever comes first, everything happens once.
 
 use std::collections::HashMap;
 use std::net::TcpListener;
@@ -10,13 +10,14 @@ use chrono::TimeDelta;
 use otpost::app::{App, Loops, Means, Running};
 use otpost::clock::Clock;
 use otpost::config::Settings;
+use otpost::domain::app_id::AppId;
 use otpost::domain::code::Code;
 use otpost::domain::ids::MessageId;
-use otpost::rehearsal;
-use otpost::services::accept_message::{AcceptMessage, NewMessage};
-use otpost::services::dispatch::Dispatch;
-use otpost::services::replace;
-use otpost::services::transitions::Transitions;
+use otpost::services::delivery::dispatch::Dispatch;
+use otpost::services::delivery::replace;
+use otpost::services::ledger::transitions::Transitions;
+use otpost::services::messages::accept_message::{AcceptMessage, NewMessage};
+use otpost::simulated;
 use otpost::simulator::{SimConfig, SimTime, Simulator};
 use serde_json::{Value, json};
 use sqlx::PgPool;
@@ -54,7 +55,7 @@ impl Instance {
         Self::start(&app.settings, app.database.url(), Some(app.clock.clone()), Loops::ByHand).await
     }
 
-    /// Goes round the loops until nothing is left to do, while others do the same.
+    /// Runs the loops until nothing is left to do, while others do the same.
     async fn work(&self) {
         loop {
             let round = self.dispatch.run_once().await.expect("the sender goes round");
@@ -74,7 +75,7 @@ fn number(n: usize, end: &str) -> String {
     format!("+62812{n:04}{end}")
 }
 
-/// Hundreds of sends at once on a busy machine are slow, which must not look like a provider that hangs.
+/// Hundreds of concurrent sends on a busy machine are slow, which must not look like a provider that hangs.
 fn patient(settings: &mut Settings) {
     settings.sending.client.connect_timeout = Duration::from_secs(5);
     settings.sending.client.total_timeout = Duration::from_secs(10);
@@ -82,7 +83,7 @@ fn patient(settings: &mut Settings) {
 
 async fn accept(accept: &AcceptMessage, to: &str) -> MessageId {
     let new = NewMessage { code: Some(Code::parse(CODE).expect("a code")), ..plain(to) };
-    accept.run("shop", new, None).await.expect("accepted").id
+    accept.run(&AppId::stored("shop"), new, None).await.expect("accepted").id
 }
 
 async fn count(pool: &PgPool, what: &'static str) -> i64 {
@@ -102,8 +103,8 @@ fn sms_by_phone(sim: &Simulator) -> HashMap<String, usize> {
 async fn two_instances_share_the_work_and_send_each_message_once() {
     with_settings(patient, async |app| {
         let other = Instance::beside(app).await;
-        // WhatsApp's callbacks come to one of them, those of the SMS to the other.
-        app.sim.set_callback("ycloud-sms", Some(&rehearsal::callback_url(&other.url, "ycloud-sms"))).unwrap();
+        // WhatsApp's callbacks go to one of them, those of the SMS to the other.
+        app.sim.set_callback("ycloud-sms", Some(&simulated::callback_url(&other.url, "ycloud-sms"))).unwrap();
         let fates = ["0001", "0002", "0003", "0004", "0005", "0006", "0007", "0010", "0011", "0012"];
         let mut ids = Vec::new();
         for n in 0..300 {
@@ -128,7 +129,7 @@ async fn two_instances_share_the_work_and_send_each_message_once() {
             let phone = app.sim.phone(&to);
             let wants_sms = matches!(fate, "0002" | "0003" | "0004" | "0005" | "0010" | "0011");
             let found = sms.get(&to).copied().unwrap_or(0);
-            // A shuffle holds the delivery back until the message is read, which may be after the deadline.
+            // A shuffle delays the delivery receipt until the message is read, which may be after the deadline.
             let may_sms = wants_sms || fate == "0006";
             if found > usize::from(may_sms) || found < usize::from(wants_sms) {
                 let (_, story) = app.get(&format!("/v1/messages/{}/timeline", ids[n])).await;
@@ -301,18 +302,18 @@ async fn two_running_instances_bring_every_fate_to_its_end_by_themselves() {
     let database = fresh_database().await;
     let config = SimConfig { time: SimTime::Real { speed: 20.0 }, ..SimConfig::default() };
     let sim = Simulator::start(config, ([127, 0, 0, 1], 0).into()).expect("the simulator starts");
-    let mut settings = rehearsal::settings(Path::new("/nonexistent"), ([127, 0, 0, 1], 1).into(), &sim.url(), 15);
+    let mut settings = simulated::settings(Path::new("/nonexistent"), ([127, 0, 0, 1], 1).into(), &sim.url(), 15);
     settings.server.workers = 1;
     settings.database.connections = 4;
     settings.database.ledger_connections = 6;
     let a = Instance::start(&settings, database.url(), None, Loops::Run).await;
     let b = Instance::start(&settings, database.url(), None, Loops::Run).await;
     for (account, url) in [("meta-main", &a.url), ("ycloud-sms", &b.url)] {
-        sim.set_callback(account, Some(&rehearsal::callback_url(url, account))).unwrap();
+        sim.set_callback(account, Some(&simulated::callback_url(url, account))).unwrap();
     }
     let pool = database.pool().await;
-    let keys = otpost::services::app_keys::AppKeys::new(pool.clone().into(), a.clock.clone());
-    let key = keys.create("shop", "").await.unwrap().key.expose().to_owned();
+    let keys = otpost::services::keys::app_keys::AppKeys::new(pool.clone().into(), a.clock.clone());
+    let key = keys.create(&AppId::stored("shop"), "").await.unwrap().key.expose().to_owned();
     let http = reqwest::Client::new();
     // Those that end without a deadline.
     let fates = ["0001", "0002", "0005", "0006", "0007", "0011", "0012"];
@@ -337,7 +338,7 @@ async fn two_running_instances_bring_every_fate_to_its_end_by_themselves() {
     for n in 0..300 {
         let fate = fates[n % fates.len()];
         let found = sms.get(&number(n, fate)).copied().unwrap_or(0);
-        // After the failure, the delivery may come before the SMS has left.
+        // After the failure, the delivery may come before the SMS was sent.
         let wanted = if fate == "0011" { found.min(1) } else { usize::from(matches!(fate, "0002" | "0005")) };
         assert_eq!(found, wanted, "{}", number(n, fate));
     }

@@ -4,9 +4,11 @@ use std::time::Duration;
 
 use chrono::TimeDelta;
 use futures_util::future::join_all;
-use otpost::config::{ProviderSettings, Settings};
+use otpost::config::Settings;
 use otpost::domain::secret::Secret;
-use otpost::services::{forget, recover};
+use otpost::providers::registry::meta::MetaConfig;
+use otpost::services::delivery::recover;
+use otpost::services::upkeep::forget;
 use serde_json::{Value, json};
 use sqlx::AssertSqlSafe;
 
@@ -16,16 +18,16 @@ async fn count(app: &TestApp, what: &str) -> i64 {
     sqlx::query_scalar(AssertSqlSafe(format!("select count(*) from {what}"))).fetch_one(&app.pool).await.unwrap()
 }
 
-/// A second number of Meta's, that goes first; `secret`: that of its app, when it is not the first number's.
+/// A second number of Meta's, first in the route; `secret`: that of its app, when it differs from the first number's.
 fn second_number(secret: Option<&'static str>) -> impl Fn(&mut Settings) {
     move |settings| {
         let mut account = settings.accounts["meta-main"].clone();
-        let ProviderSettings::Meta(config) = &mut account.provider else { panic!("not Meta's") };
+        let config = account.provider.config_mut::<MetaConfig>().expect("Meta's");
         if let Some(secret) = secret {
             config.app_secrets = vec![Secret::new(secret)];
         }
         settings.accounts.insert("meta-second".to_owned(), account);
-        settings.route.way.steps = vec!["meta-second".to_owned(), "ycloud-sms".to_owned()];
+        settings.route.options.steps = vec!["meta-second".to_owned(), "ycloud-sms".to_owned()];
     }
 }
 
@@ -62,13 +64,13 @@ async fn an_account_with_another_secret_is_not_spoken_for() {
     .await;
 }
 
-/// Where our reference is not echoed, the provider's own id is looked for under each account that proves the callback.
+/// Without our reference, the provider's id is looked up under each account that proves the callback.
 #[tokio::test]
 async fn ids_of_the_provider_are_found_under_each_account_that_shares_the_secret() {
     let second = |settings: &mut Settings| {
         let account = settings.accounts["cliqtel-wa"].clone();
         settings.accounts.insert("cliqtel-second".to_owned(), account);
-        settings.route.way.steps = vec!["cliqtel-second".to_owned(), "ycloud-sms".to_owned()];
+        settings.route.options.steps = vec!["cliqtel-second".to_owned(), "ycloud-sms".to_owned()];
     };
     with_settings(second, async |app| {
         let id = app.send("+628123450003").await;
@@ -77,7 +79,7 @@ async fn ids_of_the_provider_are_found_under_each_account_that_shares_the_secret
         let body = json!({ "event": "message.status", "data": { "id": name, "status": "delivered" } }).to_string();
         assert_eq!(app.callback("cliqtel-wa", &body).await, 200);
         assert_eq!(app.message(&id).await["state"], "delivered");
-        // One that came before its id waits, and is found at the next look.
+        // One that came before its id waits, and is found at the next check.
         let other = app.send("+628123460003").await;
         let early = json!({ "event": "message.status", "data": { "id": "early", "status": "delivered" } }).to_string();
         assert_eq!(app.callback("cliqtel-wa", &early).await, 200);
@@ -96,7 +98,7 @@ async fn ids_of_the_provider_are_found_under_each_account_that_shares_the_secret
 }
 
 fn through_engagelab(settings: &mut Settings) {
-    settings.route.way.steps = vec!["engagelab-wa".to_owned()];
+    settings.route.options.steps = vec!["engagelab-wa".to_owned()];
 }
 
 /// A message of EngageLab's and a callback about it.
@@ -130,7 +132,7 @@ async fn a_name_that_counts_once_counts_once_in_parallel_and_after_a_restart() {
         let forged = body.replace("sent", "delivered");
         assert!(other.api.callbacks.run("engagelab-wa", &headers, "", forged.as_bytes()).await.is_err());
         assert_eq!(app.message(&id).await["state"], "sent");
-        // Names are forgotten when they are too old to be believed.
+        // Names are deleted when they are too old to be accepted.
         app.clock.advance(TimeDelta::minutes(30));
         app.run_workers().await;
         forget::run_once(&app.transitions.pool, &app.clock).await.unwrap();
@@ -163,7 +165,7 @@ async fn what_could_not_be_made_durable_may_come_again_under_its_name() {
     .await;
 }
 
-/// Receipts of ids that are not ours cost a bounded look each time, ever more seldom, and hide nothing.
+/// Receipts with foreign ids cost a bounded check each time, ever less often, and hide nothing.
 #[tokio::test]
 async fn strangers_receipts_are_looked_at_a_bounded_number_of_times() {
     const STRANGERS: i64 = 20_000;
@@ -193,12 +195,12 @@ async fn strangers_receipts_are_looked_at_a_bounded_number_of_times() {
         }
         assert_eq!(looks, STRANGERS / 500);
         assert_eq!(look().await, (0, 0), "nothing is due now");
-        // Each is looked at five times in all, and then only kept.
+        // Each is checked five times in all, and then only kept.
         sqlx::query("update unmatched_receipts set looks = 5").execute(&app.pool).await.unwrap();
         app.clock.advance(TimeDelta::hours(2));
         assert_eq!(look().await, (0, 0));
         assert_eq!(count(app, "unmatched_receipts").await, STRANGERS);
-        // A word that only a newer program knows hides nothing either.
+        // A word that only a newer version knows hides nothing either.
         sqlx::query("alter table unmatched_receipts drop constraint unmatched_receipts_status_check").execute(&app.pool).await.unwrap();
         sqlx::query("update unmatched_receipts set looks = 0, look_at = null, status = 'of_tomorrow' where slot = 7")
             .execute(&app.pool)

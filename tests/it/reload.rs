@@ -9,13 +9,15 @@ use std::time::{Duration, Instant};
 
 use chrono::TimeDelta;
 use otpost::app::{App, Loops, Means};
-use otpost::config::{ProviderSettings, Settings};
+use otpost::config::Settings;
+use otpost::domain::app_id::AppId;
 use otpost::domain::secret::Secret;
-use otpost::rehearsal;
-use otpost::reload::Changed;
-use otpost::services::account::FORMER_VERIFIES_FOR;
-use otpost::services::app_keys::AppKeys;
-use otpost::services::orphans::{Orphans, UNSERVED_AFTER};
+use otpost::providers::registry::meta::MetaConfig;
+use otpost::reload::{Changed, about_environment};
+use otpost::services::accounts::account::FORMER_VERIFIES_FOR;
+use otpost::services::delivery::orphans::{Orphans, UNSERVED_AFTER};
+use otpost::services::keys::app_keys::AppKeys;
+use otpost::simulated;
 use otpost::simulator::{Mode, SimConfig, SimTime, Simulator};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::json;
@@ -31,15 +33,13 @@ fn changed(app: &TestApp, change: impl FnOnce(&mut Settings)) -> Settings {
     settings
 }
 
-fn meta(settings: &mut Settings) -> &mut otpost::providers::meta::MetaConfig {
-    match &mut settings.accounts.get_mut("meta-main").expect("it is there").provider {
-        ProviderSettings::Meta(config) => config,
-        _ => panic!("not Meta's"),
-    }
+fn meta(settings: &mut Settings) -> &mut MetaConfig {
+    let account = settings.accounts.get_mut("meta-main").expect("it is there");
+    account.provider.config_mut().expect("Meta's")
 }
 
 fn through_ycloud(settings: &mut Settings) {
-    settings.route.way.steps = vec!["ycloud-wa".to_owned(), "ycloud-sms".to_owned()];
+    settings.route.options.steps = vec!["ycloud-wa".to_owned(), "ycloud-sms".to_owned()];
 }
 
 fn without_meta(settings: &mut Settings) {
@@ -83,7 +83,7 @@ async fn an_account_that_is_taken_out_finishes_what_it_has() {
         assert_eq!(message["state"], "delivered", "by its callback: {message:#}");
         assert_eq!(message["attempts"][0]["account"], "meta-main", "{message:#}");
         assert_eq!(app.sim.phone("+628123450001").requests.sms, 0);
-        // Back again as it was, it is the account that it was.
+        // Restored to the old settings, it is the same account again.
         let account = accounts.get("meta-main").expect("it stays known");
         let result = app.reload.run(app.settings.clone()).expect("no restart is needed");
         assert_eq!((result.accounts_added, result.accounts_changed), (names(&["meta-main"]), Vec::new()));
@@ -134,7 +134,7 @@ async fn an_account_that_did_not_change_keeps_its_breaker() {
                 app.send(&format!("+62812345{n}001")).await;
                 app.run_workers().await;
             }
-            let is_open = || app.dispatch.accounts.get("meta-main").unwrap().breaker.is_open(app.clock.now());
+            let is_open = || app.dispatch.accounts.get("meta-main").unwrap().breaker.is_open("ID", app.clock.now());
             assert!(is_open());
             let other = changed(app, |settings| settings.accounts.get_mut("ycloud-wa").unwrap().per_second = 7.0);
             assert_eq!(app.reload.run(other).unwrap().accounts_changed, names(&["ycloud-wa"]));
@@ -174,7 +174,7 @@ async fn no_message_is_lost_while_settings_change_under_load() {
     let sim = Simulator::start(config, ([127, 0, 0, 1], 0).into()).expect("the simulator starts");
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
     let listen = listener.local_addr().expect("an address");
-    let mut settings = rehearsal::settings(Path::new("/nonexistent"), listen, &sim.url(), 15);
+    let mut settings = simulated::settings(Path::new("/nonexistent"), listen, &sim.url(), 15);
     settings.server.workers = 1;
     settings.database.connections = 4;
     settings.database.ledger_connections = 6;
@@ -182,12 +182,17 @@ async fn no_message_is_lost_while_settings_change_under_load() {
     let app = App::build(&settings, means).await.expect("the app is built");
     let (reload, clock) = (app.reload.clone(), app.clock.clone());
     let running = app.start(listener, Loops::Run).expect("the app starts");
-    for account in rehearsal::ACCOUNTS {
-        sim.set_callback(account, Some(&rehearsal::callback_url(&settings.server.public_url, account))).unwrap();
+    for account in &simulated::accounts() {
+        sim.set_callback(account, Some(&simulated::callback_url(&settings.server.public_url, account))).unwrap();
     }
     let pool = database.pool().await;
-    let key =
-        AppKeys::new(pool.clone().into(), clock.clone()).create("shop", "").await.unwrap().key.expose().to_owned();
+    let key = AppKeys::new(pool.clone().into(), clock.clone())
+        .create(&AppId::stored("shop"), "")
+        .await
+        .unwrap()
+        .key
+        .expose()
+        .to_owned();
     let http = reqwest::Client::new();
     // Those that end without a deadline, whatever the provider.
     let fates = ["0001", "0002", "0005", "0006", "0012"];
@@ -198,7 +203,7 @@ async fn no_message_is_lost_while_settings_change_under_load() {
         let request = http.post(format!("http://{listen}/v1/messages")).bearer_auth(&key).body(body);
         request.send().await.expect("the service answers").status().as_u16()
     });
-    // Routes that come and go, accounts that are taken out and put back, rates that change.
+    // Routes that change, accounts that are removed and restored, rates that change.
     let reloads = async {
         for n in 0..30_u32 {
             tokio::time::sleep(Duration::from_millis(50)).await;
@@ -283,6 +288,18 @@ impl Drop for Serving {
     }
 }
 
+#[tokio::test]
+async fn a_reload_says_which_variables_it_cannot_see_anew() {
+    with_app(async |app| {
+        let mut settings = app.settings.clone();
+        assert_eq!(about_environment(&settings), None);
+        settings.referred = ["A", "B", "C", "D", "E"].map(str::to_owned).into();
+        let told = about_environment(&settings).unwrap();
+        assert!(told.contains("(env:A, env:B, env:C, env:D, 1 more) stay those of the start"), "{told}");
+    })
+    .await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn otpost_reload_says_what_became_of_it() {
     let database = fresh_database().await;
@@ -314,6 +331,10 @@ async fn otpost_reload_says_what_became_of_it() {
     let place = format!("{}:11: codes.max_tries: is 40", serving.dir.join("otpost.toml").display());
     assert!(err.contains(&place) && err.contains("codes.max_try: is not a setting"), "{err}");
     assert!(err.contains("the old ones stay"), "{err}");
+
+    serving.settings(database.url(), port, "max_tries = 4\n[sending]\nproxy = 'env:OTPOST_TEST_NOWHERE'\n");
+    let (code, _, err) = serving.reload();
+    assert!(code == Some(1) && err.contains("a running process does not see variables that were set later"), "{err}");
 
     serving.settings(database.url(), port + 1, "max_tries = 3\n");
     let (code, _, err) = serving.reload();

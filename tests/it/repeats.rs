@@ -1,11 +1,11 @@
-//! What was delivered, or has left, is not sent again, whatever ends how and when.
+//! What was delivered or sent is not sent again, however and whenever a request ends.
 
 use std::time::Duration;
 
 use chrono::TimeDelta;
 use otpost::config::Settings;
 use otpost::domain::channel::Channel;
-use otpost::services::recover;
+use otpost::services::delivery::recover;
 use otpost::simulator::{Fate, GivenFate, Latency, Laws, Mode};
 use tokio::task::JoinHandle;
 
@@ -13,7 +13,7 @@ use crate::helpers::app::{TestApp, first_attempt, meta_body, meta_status, with_s
 
 const TO: &str = "+628120001234";
 
-/// WhatsApp stays silent; the SMS behind it ends as `sms` says.
+/// WhatsApp stays silent; the SMS after it ends as `sms` says.
 fn silent_then(sms: Fate) -> GivenFate {
     GivenFate { whatsapp: Some(Fate::Silent), sms: Some(sms) }
 }
@@ -22,12 +22,12 @@ fn requests(app: &TestApp, channel: Channel) -> usize {
     app.sim.messages(Some(TO), 1000).into_iter().filter(|seen| seen.channel == channel).count()
 }
 
-/// Brings a message to where its SMS is under way. Returns the message, and the sends.
+/// Brings a message to where its SMS is in progress. Returns the message, and the sends.
 async fn sms_under_way(app: &TestApp) -> (String, Vec<JoinHandle<()>>) {
     let id = app.send(TO).await;
     app.pass(Duration::from_secs(14)).await;
     app.clock.advance(TimeDelta::seconds(2));
-    let fired = otpost::services::replace::run_once(&app.transitions, &app.clock).await.unwrap();
+    let fired = otpost::services::delivery::replace::run_once(&app.transitions, &app.clock).await.unwrap();
     assert_eq!(fired.planned, 1);
     let sends = app.dispatch.run_once().await.unwrap().sends;
     assert_eq!(sends.len(), 1);
@@ -40,7 +40,7 @@ async fn whatsapp_delivered(app: &TestApp, id: &str) {
     assert_eq!(app.callback("meta-main", &body).await, 200);
 }
 
-/// Waits until the simulator has the SMS request, so that its answer is what is still to come.
+/// Waits until the simulator has the SMS request, so that only its answer is missing.
 async fn sms_arrived(app: &TestApp) {
     for _ in 0..1000 {
         if requests(app, Channel::Sms) > 0 {

@@ -9,15 +9,15 @@ use std::time::{Duration, Instant};
 
 use otpost::simulator::SimConfig;
 use serde_json::{Value, json};
-use tokio::io::copy_bidirectional;
+use tokio::io::{AsyncReadExt, AsyncWriteExt, copy_bidirectional};
 use tokio::net::{TcpListener, TcpStream};
 
-use crate::helpers::program::{Ground, How, number};
+use crate::helpers::program::{Fixture, How, number};
 
 const CLIENTS: u64 = 6;
 const HOLDERS: u64 = 6;
 
-/// Passes connections to those instances that say that they are ready.
+/// Passes connections to the instances that are ready.
 struct Balancer {
     address: SocketAddr,
     instances: Vec<(SocketAddr, Arc<AtomicBool>)>,
@@ -70,18 +70,19 @@ impl Balancer {
 }
 
 #[derive(Default)]
-struct Seen {
-    posts: usize,
+pub(crate) struct Seen {
+    pub posts: usize,
     gets: usize,
     held: usize,
-    failed: Vec<String>,
+    pub failed: Vec<String>,
 }
 
-struct Clients {
-    url: String,
-    key: String,
-    over: AtomicBool,
-    seen: Mutex<Seen>,
+/// Apps that send codes and read messages until it is over.
+pub(crate) struct Clients {
+    pub url: String,
+    pub key: String,
+    pub over: AtomicBool,
+    pub seen: Mutex<Seen>,
 }
 
 impl Clients {
@@ -102,8 +103,8 @@ impl Clients {
         false
     }
 
-    /// One request after the other, on connections that are kept, each once.
-    async fn ask(self: Arc<Self>, n: u64) {
+    /// One request after the other, on kept connections, each once.
+    pub(crate) async fn ask(self: Arc<Self>, n: u64) {
         let http = reqwest::Client::builder().timeout(Duration::from_secs(20)).build().unwrap();
         let mut round = 0;
         while !self.over.load(Ordering::Relaxed) {
@@ -132,7 +133,7 @@ impl Clients {
         }
     }
 
-    /// Holds a GET that nothing but the end of its time would answer.
+    /// Holds a GET that ends only at its timeout.
     async fn hold(self: Arc<Self>, id: String) {
         let http = reqwest::Client::builder().timeout(Duration::from_secs(80)).build().unwrap();
         while !self.over.load(Ordering::Relaxed) {
@@ -145,25 +146,59 @@ impl Clients {
     }
 }
 
+/// A proxy connects, and its request follows a moment later: meanwhile the instance stops.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_connection_that_was_taken_before_a_stop_still_gets_its_answer() {
+    let fixture = Fixture::new(SimConfig::default()).await;
+    let port = Fixture::free_port();
+    let mut program = fixture.start(port, &How { server: "linger_s = 0", ..How::default() }).await;
+    let mut taken = Vec::new();
+    for _ in 0..20 {
+        taken.push(TcpStream::connect(program.address).await.unwrap());
+    }
+    program.terminate();
+    let began = Instant::now();
+    while TcpStream::connect(program.address).await.is_ok() {
+        assert!(began.elapsed() < Duration::from_secs(10), "it still listens");
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    for (n, client) in taken.iter_mut().enumerate() {
+        let mut answer = String::new();
+        let asked = client.write_all(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n").await;
+        let answered = client.read_to_string(&mut answer).await;
+        assert!(
+            answer.starts_with("HTTP/1.1 200") && answer.contains("connection: close"),
+            "{n}: {asked:?} {answered:?} {answer:?}"
+        );
+    }
+    let began = Instant::now();
+    while program.child.try_wait().unwrap().is_none() {
+        assert!(began.elapsed() < Duration::from_secs(10), "it does not end: {}", program.told());
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    drop(program);
+    fixture.stop().await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn instances_are_replaced_one_by_one_and_no_request_fails() {
     let restarts = number("OTPOST_TEST_RESTARTS", 3) as usize;
-    let ground = Ground::new(SimConfig::default()).await;
-    let ports = [Ground::free_port(), Ground::free_port()];
+    let fixture = Fixture::new(SimConfig::default()).await;
+    let ports = [Fixture::free_port(), Fixture::free_port()];
     let balancer = Balancer::start(ports.iter().map(|port| ([127, 0, 0, 1], *port).into()).collect()).await;
     let url = format!("http://{}", balancer.address);
-    ground.callbacks_to(&url);
+    fixture.callbacks_to(&url);
     let how = How { server: "linger_s = 1", public_url: Some(url.clone()), ..How::default() };
     let mut programs = Vec::new();
     for port in ports {
-        programs.push(ground.start(port, &how).await);
+        programs.push(fixture.start(port, &how).await);
     }
     for n in 0..ports.len() {
         balancer.sees(n).await;
     }
     let clients = Arc::new(Clients {
         url: url.clone(),
-        key: ground.key.clone(),
+        key: fixture.key.clone(),
         over: AtomicBool::new(false),
         seen: Mutex::default(),
     });
@@ -171,7 +206,7 @@ async fn instances_are_replaced_one_by_one_and_no_request_fails() {
     let mut tasks = tokio::task::JoinSet::new();
     for n in 0..HOLDERS {
         let body = json!({ "to": format!("+6281290{n:02}5001"), "purpose": "payment" }).to_string();
-        let request = http.post(format!("{url}/v1/messages")).bearer_auth(&ground.key).body(body);
+        let request = http.post(format!("{url}/v1/messages")).bearer_auth(&fixture.key).body(body);
         let answer: Value = serde_json::from_str(&request.send().await.unwrap().text().await.unwrap()).unwrap();
         tasks.spawn(Arc::clone(&clients).hold(answer["id"].as_str().unwrap().to_owned()));
     }
@@ -193,7 +228,7 @@ async fn instances_are_replaced_one_by_one_and_no_request_fails() {
         };
         drained.push(began.elapsed());
         assert!(status.success(), "{status}: {}", programs[n].told());
-        programs[n] = ground.start(ports[n], &how).await;
+        programs[n] = fixture.start(ports[n], &how).await;
         balancer.sees(n).await;
     }
     clients.over.store(true, Ordering::Relaxed);
@@ -214,5 +249,5 @@ async fn instances_are_replaced_one_by_one_and_no_request_fails() {
     assert!(seen.held >= restarts, "held requests were answered: {}", seen.held);
     assert!(drained.iter().all(|took| *took < Duration::from_secs(15)), "held requests keep no instance alive");
     drop(programs);
-    ground.stop().await;
+    fixture.stop().await;
 }

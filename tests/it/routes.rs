@@ -1,8 +1,8 @@
-//! Routes that choose: for whom they are, who stands by, what is offered, and what stays frozen.
+//! The choice of routes: which messages they apply to, standbys, what is offered, and what stays fixed.
 
 use std::time::Duration;
 
-use otpost::config::{NamedRoute, PoolSettings, PriceSettings, Settings, Way};
+use otpost::config::{NamedRoute, PoolSettings, PriceSettings, RouteOptions, Settings};
 use otpost::domain::prices::PriceList;
 use otpost::domain::routing::{Choose, Fits, Order};
 use otpost::simulator::Mode;
@@ -10,8 +10,8 @@ use serde_json::{Value, json};
 
 use crate::helpers::app::{TestApp, with_settings};
 
-fn named(fits: Fits, way: Way) -> NamedRoute {
-    NamedRoute { fits, replace_after_s: None, way }
+fn named(fits: Fits, way: RouteOptions) -> NamedRoute {
+    NamedRoute { fits, replace_after_s: None, options: way }
 }
 
 fn set(items: &[&str]) -> std::collections::BTreeSet<String> {
@@ -44,7 +44,7 @@ fn accounts(message: &Value) -> Vec<&str> {
 #[tokio::test]
 async fn the_route_is_the_one_for_the_number_the_purpose_and_the_app() {
     let change = |settings: &mut Settings| {
-        let of = |fits, first: &'static str| named(fits, Way::listed([first, "meta-main"]));
+        let of = |fits, first: &'static str| named(fits, RouteOptions::listed([first, "meta-main"]));
         let fits = Fits::default;
         settings.routes.extend([
             ("us".to_owned(), of(Fits { countries: set(&["US"]), ..fits() }, "ycloud-sms")),
@@ -79,19 +79,19 @@ async fn the_route_is_the_one_for_the_number_the_purpose_and_the_app() {
     .await;
 }
 
-/// The simulator takes the first account down; the message goes out by the one that stands by, once.
+/// The simulator takes the first account down; the standby sends the message, once.
 #[tokio::test]
 async fn an_account_that_cannot_send_is_stood_in_for_at_once() {
     let change = |settings: &mut Settings| {
         pool(settings, "wa", &["meta-main", "ycloud-wa"], Choose::Cheapest);
         pool(settings, "sms", &["ycloud-sms", "cliqtel-sms"], Choose::Cheapest);
-        settings.route.way = Way::listed(["wa", "sms"]);
+        settings.route.options = RouteOptions::listed(["wa", "sms"]);
         settings.sending.breaker_failures = 2;
         prices(settings, "meta-main", &[("ID", "0.01 USD")]);
         prices(settings, "cliqtel-sms", &[("ID", "0.09 USD")]);
     };
     with_settings(change, async |app| {
-        // An answer 503 of Meta's may mean that it was taken; a breaker that two of them open means that it was not.
+        // A 503 of Meta's may mean that the message was accepted; an open breaker means that it was not.
         app.sim.set_mode("meta-main", Mode::Outage).unwrap();
         for n in 0..2 {
             app.send(&format!("+62812346{n}111")).await;
@@ -103,7 +103,8 @@ async fn an_account_that_cannot_send_is_stood_in_for_at_once() {
         assert_eq!(accounts(&message), ["ycloud-wa"], "an open breaker is known when the route is chosen: {message:#}");
         assert_eq!((&message["state"], &message["attempts"][0]["price"]), (&json!("delivered"), &json!("0.02 USD")));
 
-        // Taken, then the provider says that our account is wrong: the next account of the channel, not yet the SMS.
+        // Accepted, then the provider says that our account is wrong: the next account of the channel takes over, not
+        // the SMS yet.
         app.sim.set_mode("meta-main", Mode::Up).unwrap();
         app.pass(Duration::from_secs(31)).await;
         app.sim.set_fate("+628123462222", serde_json::from_value(json!({ "whatsapp": "rate-limited" })).unwrap());
@@ -113,7 +114,7 @@ async fn an_account_that_cannot_send_is_stood_in_for_at_once() {
         assert_eq!(accounts(&message), ["meta-main", "ycloud-wa", "ycloud-sms"], "{message:#}");
         assert_eq!(message["attempts"][0]["price"], "0.01 USD");
 
-        // A person without WhatsApp, and one who does not answer, have it from no account.
+        // A person without WhatsApp, or one who does not react, gets it from no other account.
         for (to, reason) in [("+628123460002", "failed"), ("+628123460003", "silent")] {
             let id = app.send(to).await;
             app.pass(Duration::from_secs(25)).await;
@@ -129,7 +130,8 @@ async fn an_account_that_cannot_send_is_stood_in_for_at_once() {
 #[tokio::test]
 async fn the_cheapest_channel_of_the_country_goes_first_and_its_price_is_frozen() {
     let change = |settings: &mut Settings| {
-        settings.route.way = Way { order: Order::Cheapest, ..Way::listed(["meta-main", "ycloud-sms"]) };
+        settings.route.options =
+            RouteOptions { order: Order::Cheapest, ..RouteOptions::listed(["meta-main", "ycloud-sms"]) };
         prices(settings, "meta-main", &[("ID", "0.025 USD"), ("US", "0.014 USD")]);
         prices(settings, "ycloud-sms", &[("ID", "0.32 USD"), ("US", "0.008 USD")]);
     };
@@ -143,7 +145,7 @@ async fn the_cheapest_channel_of_the_country_goes_first_and_its_price_is_frozen(
             assert_eq!(accounts(&message), [first], "{message:#}");
             assert_eq!(message["attempts"][0]["price"], price);
         }
-        // A wish for a channel counts more than its price.
+        // A requested channel takes precedence over the price.
         let id = post(app, json!({ "to": "+628123462222", "channel": "sms" })).await;
         app.pass(Duration::from_secs(10)).await;
         assert_eq!(accounts(&app.message(&id).await), ["ycloud-sms"]);

@@ -1,11 +1,11 @@
-//! What memory, hearing and prices are worth, on populations of made-up people. Each prints its figures:
-//! `cargo test --test it scenarios -- --nocapture`. docs/routes.md has the last ones.
+//! The effect of memory, receipt health and prices on simulated populations. Each test prints its figures: `cargo test
+//! --test it scenarios -- --nocapture`. docs/routes.md has the latest ones.
 
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use otpost::config::{PriceSettings, Settings, Way};
+use otpost::config::{PriceSettings, RouteOptions, Settings};
 use otpost::domain::channel::Channel;
 use otpost::domain::prices::PriceList;
 use otpost::domain::routing::{Order, WhenSilent};
@@ -14,13 +14,13 @@ use serde_json::{Value, json};
 
 use crate::helpers::app::{TestApp, with_settings};
 
-/// A message that was asked for.
+/// A message that was requested.
 struct Asked {
     to: String,
     at: DateTime<Utc>,
 }
 
-/// Asks for a code for each of `numbers`, so many a second.
+/// Requests a code for each of `numbers`, at this rate.
 async fn ask(app: &TestApp, numbers: &[String], per_second: usize, more: &Value) -> Vec<Asked> {
     let mut asked = Vec::new();
     for second in numbers.chunks(per_second) {
@@ -64,7 +64,7 @@ fn share_within(waits: &[f64], seconds: f64) -> f64 {
 }
 
 fn numbers(prefix: &str, count: usize) -> Vec<String> {
-    // Ends from 1000 on, where no number has a fate.
+    // Numbers end from 1000 on, where none has a fate.
     (0..count).map(|n| format!("{prefix}{:04}", 1000 + n)).collect()
 }
 
@@ -76,7 +76,7 @@ fn as_installed(settings: &mut Settings) {
     }
 }
 
-/// One in five is not on WhatsApp: of every second of them Meta says so after a second, of the others nothing is heard.
+/// One in five is not on WhatsApp: for half of them Meta says so after a second, for the others nothing is reported.
 async fn three_logins(remember: bool) -> Vec<[f64; 4]> {
     const PEOPLE: usize = 200;
     let mut medians = Vec::new();
@@ -136,7 +136,7 @@ async fn two_silent_minutes(policy: WhenSilent) -> Silent {
     let mut result = Silent { detected_after: None, needless: 0, sms: 0, back_after: None };
     let change = |settings: &mut Settings| {
         as_installed(settings);
-        settings.route.way.when_silent = policy;
+        settings.route.options.when_silent = policy;
         settings.health.watch = policy != WhenSilent::Ignore;
         settings.memory.remember_for = None;
     };
@@ -190,8 +190,8 @@ async fn a_silence_of_two_minutes_is_heard_and_saves_needless_sms() {
     );
 }
 
-/// Prices in dollars and shares of people: made up, in the proportions in which they differ. Of those who are not on
-/// WhatsApp the provider says so of every second one; of the others nothing is heard.
+/// Prices in dollars and shares of people: invented, in realistic proportions. For half of those who are not on
+/// WhatsApp the provider says so; for the others nothing is reported.
 const COUNTRIES: [Country; 6] = [
     Country { name: "ID", prefix: "+62812345", whatsapp: "0.025", sms: "0.320", on_whatsapp: 0.92, sms_arrives: 0.90 },
     Country { name: "IN", prefix: "+91987654", whatsapp: "0.002", sms: "0.080", on_whatsapp: 0.95, sms_arrives: 0.88 },
@@ -228,12 +228,12 @@ fn is_among(n: usize, share: f64) -> bool {
 /// half has shown how well each account delivers.
 type Result = (f64, f64, f64);
 
-/// Everybody asks for one code, all countries at the same time. By country.
-async fn six_countries(way: Way) -> Vec<Result> {
+/// Everybody requests one code, all countries at the same time. By country.
+async fn six_countries(way: RouteOptions) -> Vec<Result> {
     let mut results = Vec::new();
     let change = |settings: &mut Settings| {
         as_installed(settings);
-        settings.route.way = way;
+        settings.route.options = way;
         settings.memory.remember_for = None;
         settings.prices = vec![price_list("meta-main", |c| c.whatsapp), price_list("ycloud-sms", |c| c.sms)];
     };
@@ -279,9 +279,11 @@ fn paid(app: &TestApp, country: &Country, to: &str) -> f64 {
 
 #[tokio::test]
 async fn routes_chosen_by_price_and_delivery_are_nearly_the_cheapest_and_the_most_timely() {
-    let whatsapp_first = six_countries(Way::listed(["meta-main", "ycloud-sms"])).await;
-    let sms_first = six_countries(Way::listed(["ycloud-sms", "meta-main"])).await;
-    let chosen = six_countries(Way { order: Order::Cheapest, ..Way::listed(["meta-main", "ycloud-sms"]) }).await;
+    let whatsapp_first = six_countries(RouteOptions::listed(["meta-main", "ycloud-sms"])).await;
+    let sms_first = six_countries(RouteOptions::listed(["ycloud-sms", "meta-main"])).await;
+    let chosen =
+        six_countries(RouteOptions { order: Order::Cheapest, ..RouteOptions::listed(["meta-main", "ycloud-sms"]) })
+            .await;
     println!(
         "\n{PEOPLE_PER_COUNTRY} people each   always WhatsApp first   always SMS first      chosen      second half"
     );

@@ -1,4 +1,4 @@
-//! Requests that are given up in the middle, locks that are held, pools that are used up, transactions that idle.
+//! Requests dropped in the middle, held locks, exhausted pools, idle transactions.
 
 use std::io::Write;
 use std::net::{Shutdown, TcpStream};
@@ -17,10 +17,10 @@ use crate::kills::number;
 
 /// 10 000 and more by `OTPOST_TEST_CANCELS`.
 const CANCELS: u64 = 600;
-/// A slow machine is no fault; a wait without an end is.
+/// A slow machine is not a fault; an endless wait is.
 const BOUND: Duration = Duration::from_secs(30);
 
-/// Any numbers that look random, always the same.
+/// Pseudo-random numbers, the same in every run.
 struct Random(u64);
 
 impl Random {
@@ -132,7 +132,7 @@ async fn a_locked_row_holds_its_request_for_the_lock_limit_only() {
     .await;
 }
 
-/// Holds all connections behind the API, each with a statement that runs.
+/// Occupies all connections of the API, each with a running statement.
 async fn use_up(app: &TestApp) {
     let slow = (0..app.settings.database.connections).map(|_| async {
         let mut session = app.accept.pool.acquire().await.unwrap();

@@ -1,4 +1,4 @@
-//! What a person is sent, by language and platform: read off the simulator's phones.
+//! What a person is sent, by language and platform: read from the simulator's phones.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use otpost::config::Settings;
 use otpost::domain::texts::Autofill;
 use otpost::providers::Template;
 use otpost::providers::templates::Templates;
-use otpost::rehearsal;
+use otpost::simulated;
 use otpost::simulator::SeenMessage;
 use serde_json::{Value, json};
 
@@ -16,12 +16,13 @@ const ID: &str = "+628123450001";
 const SAUDI: &str = "+966501230001";
 
 fn by_sms(settings: &mut Settings) {
-    settings.route.way.steps = vec!["ycloud-sms".to_owned()];
+    settings.route.options.steps = vec!["ycloud-sms".to_owned()];
     settings.text.autofill =
         Autofill { web_host: Some("example.com".to_owned()), android_hash: Some("FA+9qCX9VSu".to_owned()) };
 }
 
-/// Sends the code 493817, unless the request says otherwise; returns the message, and what last came for its number.
+/// Sends the code 493817, unless the request says otherwise; returns the message, and the last one received for its
+/// number.
 async fn sent(app: &TestApp, request: Value) -> (Value, SeenMessage) {
     let mut whole = json!({ "code": "493817" });
     request.as_object().expect("fields").iter().for_each(|(field, value)| whole[field] = value.clone());
@@ -46,7 +47,7 @@ async fn an_sms_is_in_the_language_of_the_locale_else_of_the_country_else_the_de
             ("+919876540001", None, "en", "493817 is your Example code. It expires in 5 min."),
             ("+5511961230001", Some("pt-PT"), "pt-BR", "493817 é seu código Example. Vale por 5 min."),
             (ID, Some("zh-TW"), "zh", "493817 是您的Example验证码，5 分钟内有效。"),
-            // Well-formed, but of no use.
+            // Well-formed, but not available.
             (ID, Some("ja-JP"), "id", "493817 adalah kode Example Anda. Berlaku 5 menit."),
             (ID, Some("x-klingon-1"), "id", "493817 adalah kode Example Anda. Berlaku 5 menit."),
             ("+818012340001", Some("ja"), "en", "493817 is your Example code. It expires in 5 min."),
@@ -110,7 +111,7 @@ async fn a_replacement_keeps_language_and_platform_and_tells_what_is_left_by_the
     const SILENT: &str = "+966501230003";
     let both = |settings: &mut Settings| {
         by_sms(settings);
-        settings.route.way.steps = rehearsal::STEPS.map(str::to_owned).to_vec();
+        settings.route.options.steps = simulated::steps().to_vec();
     };
     with_settings(both, async |app| {
         let request = json!({ "to": SILENT, "client": { "platform": "web" }, "replace_after_s": 60 });
@@ -124,9 +125,9 @@ async fn a_replacement_keeps_language_and_platform_and_tells_what_is_left_by_the
     .await;
 }
 
-/// English, which is the default, and Indonesian with another for Android, and Chinese in two scripts.
+/// English, which is the default, Indonesian with another template for Android, and Chinese in two scripts.
 fn translated() -> Templates {
-    let templates = rehearsal::templates(&[
+    let templates = simulated::templates(&[
         ("login_code", "en_US"),
         ("kode_login", "id"),
         ("login_code", "zh_CN"),
@@ -144,7 +145,7 @@ fn translated() -> Templates {
 
 async fn templates_are_chosen_through(account: &'static str) {
     let change = move |settings: &mut Settings| {
-        settings.route.way.steps = vec![account.to_owned()];
+        settings.route.options.steps = vec![account.to_owned()];
         settings.accounts.get_mut(account).expect("a rehearsed account").templates = translated();
     };
     with_settings(change, async |app| {

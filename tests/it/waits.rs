@@ -1,4 +1,4 @@
-//! GETs that are held until a message changes: how many may be, and that those who leave are forgotten.
+//! GETs that are held until a message changes: how many are allowed, and that clients who leave are forgotten.
 
 use std::time::{Duration, Instant};
 
@@ -44,10 +44,10 @@ async fn an_app_has_so_many_waiters_and_who_leaves_makes_room() {
             assert_eq!((answer.status().as_u16(), answer.headers()["retry-after"].to_str().unwrap()), (429, "1"));
             let problem: Value = serde_json::from_str(&answer.text().await.unwrap()).unwrap();
             assert_eq!(problem["type"], "urn:otpost:problem:too-many-waiting");
-            // Who does not wait is answered.
+            // A request that does not wait is answered.
             assert_eq!(app.message(&id).await["outcome"], "pending");
 
-            // Closed whole, and only for writing, as some clients leave.
+            // Closed completely, and closed only for writing, as some clients do.
             drop(held.pop());
             waiters_are(app, 11).await;
             let mut half = held.pop().unwrap();

@@ -1,4 +1,4 @@
-//! `otpost demo`: everything on this machine, played through.
+//! `otpost demo`: runs everything on this machine and plays twelve messages through.
 
 mod cast;
 mod play;
@@ -17,15 +17,15 @@ use chrono::{DateTime, Utc};
 use tokio::task::JoinHandle;
 
 use crate::app::{App, Loops, Running};
+use crate::commands::bootstrap::{self, Database};
 use crate::commands::client::Client;
-use crate::commands::ground::{self, Database};
+use crate::commands::connection_file::{ConnectionFile, demo_dir};
 use crate::commands::paint::{Paint, length};
-use crate::commands::papers::{Papers, demo_dir};
 use crate::commands::serve::wait_for_signal;
 use crate::commands::show::channel_name;
 use crate::postgres::PostgresError;
 use crate::process;
-use crate::rehearsal;
+use crate::simulated;
 use crate::simulator::{SimConfig, Simulator};
 use crate::store::api_keys;
 use crate::telemetry;
@@ -34,18 +34,18 @@ use screen::Screen;
 use table::Look;
 
 const LISTEN: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 8080);
-/// The demo's app, and what its keys are labelled.
+/// The demo's app, and the label of its keys.
 const APP: &str = "demo";
 const LABEL: &str = "made by otpost demo";
-/// Between two looks at the messages, which is also between two frames.
+/// Interval between two queries of the messages, and between two frames.
 const PERIOD: Duration = Duration::from_millis(100);
-/// Looks in a row that may fail.
+/// Maximum number of failed queries in a row.
 const PATIENCE: u32 = 50;
 /// The last fate ends after 20 to 25 s; what has not happened by now will not.
 const AT_MOST: Duration = Duration::from_secs(60);
-/// For callbacks that are still to come when every phone has what it should have: they must not change it.
+/// Wait for callbacks that are still to come when every phone has what it should have: they must not change it.
 const SETTLE: Duration = Duration::from_secs(10);
-/// The longest that fits is shown.
+/// The longest one that fits is shown.
 const INTRO: [&str; 3] = [
     "  One code for each of twelve phones: by WhatsApp, and by SMS when WhatsApp fails or is silent for 15 s.",
     "  A code for each phone: by WhatsApp, or by SMS when that fails or is silent.",
@@ -54,17 +54,18 @@ const INTRO: [&str; 3] = [
 const LOG: &str = "otpost.log";
 
 #[derive(clap::Args)]
-pub struct Args {
-    /// End after the last phone: with exit code 0 only if each got what it should have, exactly once.
+pub(super) struct Args {
+    /// End after the last phone; exit status 0 only if each received what it should have, exactly once.
     #[arg(long)]
     exit: bool,
-    /// Where the demo keeps its database and its papers (demo.json); `demo` in the default data directory.
-    #[arg(long, value_name = "DIR")]
+    /// Folder for the demo's database and its connection file (demo.json); default: `demo` in the default data
+    /// directory.
+    #[arg(long, env = "OTPOST_DATA_DIR", value_name = "DIR")]
     data_dir: Option<PathBuf>,
-    /// Where the API listens; 127.0.0.1:8080 or, when that is taken, any free port.
+    /// Where the API listens; default: 127.0.0.1:8080 or, when that is taken, any free port.
     #[arg(long, value_name = "ADDR")]
     listen: Option<SocketAddr>,
-    /// The simulated providers' dice: the same seed, the same delays.
+    /// Seed of the simulated providers: the same seed gives the same delays.
     #[arg(long, value_name = "N", default_value_t = 1)]
     seed: u64,
 }
@@ -75,31 +76,32 @@ struct Stage {
     started: Instant,
     simulator: Simulator,
     running: Running,
-    papers: Papers,
+    connection: ConnectionFile,
     paint: Paint,
 }
 
-pub fn run(args: &Args) -> Result<ExitCode> {
+pub(super) fn run(args: &Args) -> Result<ExitCode> {
     let started = Instant::now();
     process::forbid_core_dumps();
     process::raise_descriptors();
-    let data_dir = args.data_dir.clone().map_or_else(demo_dir, Ok)?;
+    let given = args.data_dir.clone().filter(|dir| !dir.as_os_str().is_empty());
+    let data_dir = given.map_or_else(demo_dir, Ok)?;
     let data_dir = std::path::absolute(data_dir)?;
     fs::create_dir_all(&data_dir).with_context(|| format!("cannot make {}", data_dir.display()))?;
     let listener = listen(args.listen)?;
     let address = listener.local_addr()?;
     let simulator =
         Simulator::start(SimConfig { seed: args.seed, ..SimConfig::default() }, ([127, 0, 0, 1], 0).into())?;
-    let mut settings = rehearsal::settings(&data_dir, address, &simulator.url(), REPLACE_AFTER_S);
+    let mut settings = simulated::settings(&data_dir, address, &simulator.url(), REPLACE_AFTER_S);
     settings.server.public_url = format!("http://{}", reachable(address));
-    for account in rehearsal::ACCOUNTS {
-        let url = rehearsal::callback_url(&settings.server.public_url, account);
+    for account in &simulated::accounts() {
+        let url = simulated::callback_url(&settings.server.public_url, account);
         simulator.set_callback(account, Some(&url))?;
     }
     let database = Database::open(&settings).map_err(|error| explained(error, &data_dir))?;
     start_log(&data_dir)?;
-    let means = ground::means(&settings, &database, true)?;
-    let runtime = ground::runtime()?;
+    let means = bootstrap::means(&settings, &database, true)?;
+    let runtime = bootstrap::runtime()?;
     let code = runtime.block_on(async {
         let app = App::build(&settings, means).await.with_context(|| {
             let dir = settings.data_dir.display();
@@ -107,30 +109,30 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         })?;
         let api_key = new_key(&app).await?;
         let running = app.start(listener, Loops::Run)?;
-        let papers = Papers {
+        let connection = ConnectionFile {
             api_url: settings.server.public_url.clone(),
             api_key,
             simulator_url: simulator.url(),
             database_url: database.url.clone(),
         };
-        // Heard from before anybody can know that we are there.
+        // Polled once before the address is announced, so that a signal is not missed.
         let mut stop = Box::pin(wait_for_signal());
         let _ = futures_util::poll!(&mut stop);
         let stop = tokio::spawn(stop);
-        papers.write(&data_dir)?;
+        connection.write(&data_dir)?;
         let stage =
-            Stage { data_dir: data_dir.clone(), started, simulator, running, papers, paint: Paint::of_stdout() };
+            Stage { data_dir: data_dir.clone(), started, simulator, running, connection, paint: Paint::of_stdout() };
         let result = stage.perform(args.exit, stop).await;
         let Stage { running, simulator, .. } = stage;
-        // Papers of a demo that is gone would send people to a closed door.
-        let _ = Papers::remove(&data_dir);
-        // First the providers: stopping the service waits for their answers, and one of them never answers.
+        // The connection file of a demo that has ended would lead to a closed port.
+        let _ = ConnectionFile::remove(&data_dir);
+        // The providers stop first: stopping the service waits for their answers, and one of them never answers.
         simulator.stop().await;
         running.stop(false).await;
         result
     })?;
     drop(runtime);
-    // The last one out: its clients are gone by now.
+    // Dropped last: its clients are gone by now.
     drop(database);
     Ok(code)
 }
@@ -143,12 +145,12 @@ fn listen(given: Option<SocketAddr>) -> Result<TcpListener> {
     }
 }
 
-/// All addresses of this machine are no address to call.
+/// The wildcard address cannot be called.
 fn reachable(address: SocketAddr) -> SocketAddr {
     if address.ip().is_unspecified() { SocketAddr::new(LISTEN.ip(), address.port()) } else { address }
 }
 
-/// The demo has its own database always, so what would help a service does not help here.
+/// The demo always has its own database, so the remedies for a service do not apply here.
 fn explained(error: anyhow::Error, data_dir: &Path) -> anyhow::Error {
     match error.downcast_ref::<PostgresError>() {
         Some(PostgresError::NoPrograms) => anyhow::anyhow!(
@@ -169,22 +171,22 @@ fn explained(error: anyhow::Error, data_dir: &Path) -> anyhow::Error {
     }
 }
 
-/// What goes wrong on purpose would spoil the table.
+/// The provoked errors would disturb the table, so the log goes to a file.
 fn start_log(data_dir: &Path) -> Result<()> {
     let path = data_dir.join(LOG);
     let file = fs::File::create(&path).with_context(|| format!("cannot write {}", path.display()))?;
     Ok(telemetry::start_in_file(file, "info")?)
 }
 
-/// Ends the keys of earlier demos, which may have been killed before they could.
+/// Revokes the keys of earlier demos, which may have been killed before they could.
 async fn new_key(app: &App) -> Result<String> {
     let api = &app.api;
-    for key in api_keys::list(&api.pool).await? {
-        if key.app == APP && key.label == LABEL && key.revoked_at.is_none() {
-            api_keys::revoke(&api.pool, &key.key_id, app.clock.now()).await?;
+    for key in api_keys::list(&api.messages.pool).await? {
+        if key.app.as_str() == APP && key.label == LABEL && key.revoked_at.is_none() {
+            api_keys::revoke(&api.messages.pool, &key.key_id, app.clock.now()).await?;
         }
     }
-    Ok(api.app_keys.create(APP, LABEL).await?.key.expose().to_owned())
+    Ok(api.app_keys.create(&APP.parse()?, LABEL).await?.key.expose().to_owned())
 }
 
 impl Stage {
@@ -213,9 +215,9 @@ impl Stage {
         self.running.api.clock.now()
     }
 
-    /// Whether all ended as it should.
+    /// Whether all messages ended as expected.
     async fn play(&self, exit: bool) -> Result<bool> {
-        let client = Client::new(&self.papers.api_url, &self.papers.api_key)?;
+        let client = Client::new(&self.connection.api_url, &self.connection.api_key)?;
         let began = self.now();
         let set_up = self.started.elapsed();
         let mut play = Play::begin(&client, &self.simulator, began).await?;
@@ -235,7 +237,7 @@ impl Stage {
         let mut settled_since: Option<Instant> = None;
         loop {
             every.tick().await;
-            // A machine that is busy elsewhere may make the service say "not now".
+            // On a busy machine the service may answer that it cannot serve now.
             let news = match play.look().await {
                 Err(_) if failures < PATIENCE => {
                     failures += 1;
@@ -257,7 +259,7 @@ impl Stage {
                 None => news.iter().for_each(|one| self.print_news(one, began)),
             }
             turn += 1;
-            // One more look after the last callback.
+            // One more query after the last callback.
             if play.is_finished() && self.simulator.pending() == 0 {
                 settled_since.get_or_insert_with(Instant::now);
             }
@@ -283,7 +285,7 @@ impl Stage {
         let differences = play.differences();
         closing::verdict(self.paint, &differences, set_up, lasted);
         if !exit {
-            closing::papers(self.paint, &self.data_dir, &self.papers, &play);
+            closing::connection(self.paint, &self.data_dir, &self.connection, &play);
         }
         Ok(differences.is_empty())
     }
@@ -298,7 +300,7 @@ impl Stage {
             return;
         }
         let at = (news.entry.at - began).num_milliseconds() as f64 / 1000.0;
-        let channel = channel_name(&news.channel);
+        let channel = news.channel.map_or("", channel_name);
         // The route is the same for all.
         let text = news.entry.text.split("; route").next().unwrap_or_default();
         let late = news.entry.lateness_ms.map(|ms| format!(", {} after it was due", length(ms))).unwrap_or_default();

@@ -1,37 +1,43 @@
-//! Plays the twelve through the API, and plays the person who reads a phone and types the code.
+//! Sends the twelve messages through the API, and acts as the person who reads a phone and enters the code.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use chrono::{DateTime, Utc};
 use futures_util::future::join_all;
-use serde_json::json;
 
 use super::cast::{FATES, Fate, Person};
-use crate::commands::client::{Checked, Client, Entry, Message, Page, Story};
+use crate::api::checks::CheckAnswer;
+use crate::api::messages::{Message, MessageList};
+use crate::api::operations::Operation;
+use crate::api::requests::{CheckRequest, MessageRequest};
+use crate::api::timeline::{Entry, Timeline};
+use crate::api::words::EventKind;
+use crate::commands::client::Client;
+use crate::domain::attempt::State;
 use crate::domain::channel::Channel;
 use crate::domain::ids::AttemptId;
 use crate::simulator::{SeenMessage, Simulator};
 
-/// The shortest that may be set, so that nobody waits long for a demo.
-pub const REPLACE_AFTER_S: i16 = 15;
-/// From the code on the handset to the code in the app: what a quick person needs.
+/// The minimum setting, so that the demo is short.
+pub(super) const REPLACE_AFTER_S: i16 = 15;
+/// Time from the code on the handset to the code in the app, for a quick person.
 const TYPING: Duration = Duration::from_millis(1_500);
-/// Between two messages at the start.
+/// Interval between two messages at the start.
 const APART: Duration = Duration::from_millis(50);
-/// Of one phone's messages at the simulator; a phone of the demo gets two or three.
+/// Number of a phone's messages read from the simulator; a phone of the demo gets two or three.
 const LOOK_BACK: usize = 64;
 
-/// One phone's part of the play.
-pub struct Row {
+/// One phone's part.
+pub(super) struct Row {
     pub fate: &'static Fate,
     pub id: String,
     /// The recipient, masked.
     pub to: String,
-    /// What `POST /v1/messages` took.
+    /// Duration of `POST /v1/messages`.
     pub posted_ms: f64,
-    pub story: Option<Story>,
+    pub story: Option<Timeline>,
     /// When the code was first seen on the handset.
     read_at: Option<Instant>,
     has_mistyped: bool,
@@ -39,46 +45,49 @@ pub struct Row {
     pub is_finished: bool,
 }
 
-/// What the handset really got of this message.
+/// What the handset really received of this message.
 #[derive(Default)]
-pub struct Handset {
+pub(super) struct Handset {
     pub whatsapp: usize,
     pub sms: usize,
     pub code: Option<String>,
 }
 
-pub struct Play<'a> {
+pub(super) struct Play<'a> {
     client: &'a Client,
     simulator: &'a Simulator,
-    /// Tells this play's messages from those of earlier ones in the same database.
+    /// Distinguishes this run's messages from earlier ones in the same database.
     reference: String,
     pub rows: Vec<Row>,
 }
 
-/// Something new in a message's timeline.
-pub struct News {
+/// A new entry in a message's timeline.
+pub(super) struct News {
     pub to: String,
-    pub channel: String,
+    /// Of the attempt that it happened to.
+    pub channel: Option<Channel>,
     pub entry: Entry,
 }
 
 impl<'a> Play<'a> {
-    /// All at once.
+    /// Sends all messages at once.
     ///
     /// # Errors
     /// When the service refuses one.
-    pub async fn begin(client: &'a Client, simulator: &'a Simulator, now: DateTime<Utc>) -> Result<Self> {
+    pub(super) async fn begin(client: &'a Client, simulator: &'a Simulator, now: DateTime<Utc>) -> Result<Self> {
         let reference = format!("demo {}", now.format("%F %T%.3f"));
         let post = async |(place, fate): (u32, &'static Fate)| {
             tokio::time::sleep(APART * place).await;
             let started = Instant::now();
-            let body = json!({
-                "to": fate.number,
-                "replace_after_s": REPLACE_AFTER_S,
-                "reference": reference,
-                "metadata": { "fate": fate.digits(), "whatsapp": fate.words },
-            });
-            let message: Message = client.post("/v1/messages", &body).await?;
+            let metadata = BTreeMap::from([("fate", fate.digits()), ("whatsapp", fate.words)]);
+            let asked = MessageRequest {
+                to: fate.number.to_owned(),
+                replace_after_s: Some(i64::from(REPLACE_AFTER_S)),
+                reference: Some(reference.clone()),
+                metadata: Some(serde_json::value::to_raw_value(&metadata)?),
+                ..MessageRequest::default()
+            };
+            let message: Message = client.post(Operation::SendMessage.path(), &asked).await?;
             anyhow::Ok(Row {
                 fate,
                 id: message.id,
@@ -95,14 +104,17 @@ impl<'a> Play<'a> {
         Ok(Self { client, simulator, reference, rows })
     }
 
-    /// Looks at every message once, and types what is to be typed. Returns what is new, in order.
+    /// Reads every message once, and enters codes that are due. Returns what is new, in order.
     ///
     /// # Errors
     /// When the service does not answer.
-    pub async fn look(&mut self) -> Result<Vec<News>> {
-        let mut query = reqwest::Url::parse("http://x/v1/messages?limit=50")?;
+    pub(super) async fn look(&mut self) -> Result<Vec<News>> {
+        let mut query = reqwest::Url::parse("http://x/?limit=50")?;
         query.query_pairs_mut().append_pair("reference", &self.reference);
-        let page: Page = self.client.get(&format!("/v1/messages?{}", query.query().unwrap_or_default())).await?;
+        let page: MessageList = self
+            .client
+            .get(&format!("{}?{}", Operation::ListMessages.path(), query.query().unwrap_or_default()))
+            .await?;
         let mut messages: HashMap<String, Message> = page.messages.into_iter().map(|m| (m.id.clone(), m)).collect();
         let mut news = Vec::new();
         for index in 0..self.rows.len() {
@@ -120,23 +132,23 @@ impl<'a> Play<'a> {
         if row.story.as_ref().is_some_and(|story| story.message == *message) {
             return Ok(());
         }
-        let story: Story = self.client.get(&format!("/v1/messages/{}/timeline", row.id)).await?;
+        let story: Timeline = self.client.get(&Operation::GetTimeline.of_message(&row.id)).await?;
         let known = row.story.as_ref().map_or(&[][..], |story| &story.timeline);
         for entry in story.timeline.iter().filter(|entry| !known.contains(entry)) {
             let attempt = story.message.attempts.iter().find(|a| Some(a.attempt_no) == entry.attempt_no);
-            let channel = attempt.map(|a| a.channel.clone()).unwrap_or_default();
+            let channel = attempt.map(|a| a.channel);
             news.push(News { to: row.to.clone(), channel, entry: entry.clone() });
         }
         row.story = Some(story);
         Ok(())
     }
 
-    /// The person: types the code a little after it is there, and not before the service knows that it is.
+    /// The person: enters the code a little after it arrived, and not before the service knows that it arrived.
     async fn act(&mut self, index: usize) -> Result<()> {
         let handset = self.handset(&self.rows[index]);
         let row = &mut self.rows[index];
         row.is_finished = row.is_as_it_should_be(&handset);
-        let is_delivered = row.story.as_ref().is_some_and(|story| story.message.state == "delivered");
+        let is_delivered = row.story.as_ref().is_some_and(|story| story.message.state == State::Delivered);
         let Some(code) = handset.code.filter(|_| is_delivered && !row.has_typed && row.fate.person != Person::Leaves)
         else {
             return Ok(());
@@ -144,23 +156,23 @@ impl<'a> Play<'a> {
         if row.read_at.get_or_insert_with(Instant::now).elapsed() < TYPING {
             return Ok(());
         }
-        let path = format!("/v1/messages/{}/check", row.id);
+        let path = Operation::CheckCode.of_message(&row.id);
         if row.fate.person == Person::Mistypes && !row.has_mistyped {
-            // Right but for the first digit.
+            // Right except for the first digit.
             let first = if code.starts_with('0') { '1' } else { '0' };
             let wrong: String = std::iter::once(first).chain(code.chars().skip(1)).collect();
-            let _: Checked = self.client.post(&path, &json!({ "code": wrong })).await?;
+            let _: CheckAnswer = self.client.post(&path, &CheckRequest { code: wrong.into() }).await?;
             row.has_mistyped = true;
             row.read_at = Some(Instant::now());
         } else {
-            let _: Checked = self.client.post(&path, &json!({ "code": code })).await?;
+            let _: CheckAnswer = self.client.post(&path, &CheckRequest { code: code.into() }).await?;
             row.has_typed = true;
         }
         Ok(())
     }
 
-    /// What the simulator put on the handset for this very message.
-    pub fn handset(&self, row: &Row) -> Handset {
+    /// What the simulator delivered to the handset for this message.
+    pub(super) fn handset(&self, row: &Row) -> Handset {
         let is_this = |seen: &&SeenMessage| {
             let attempt = seen.reference.as_deref().and_then(AttemptId::parse);
             attempt.is_some_and(|id| id.message().to_string() == row.id)
@@ -177,12 +189,12 @@ impl<'a> Play<'a> {
         handset
     }
 
-    pub fn is_finished(&self) -> bool {
+    pub(super) fn is_finished(&self) -> bool {
         self.rows.iter().all(|row| row.is_finished)
     }
 
-    /// Everything that is not as it should be, a sentence each.
-    pub fn differences(&self) -> Vec<String> {
+    /// Every difference from what was expected, a sentence each.
+    pub(super) fn differences(&self) -> Vec<String> {
         let mut wrong: Vec<String> = self.rows.iter().flat_map(|row| row.differences(&self.handset(row))).collect();
         let repeated = self.simulator.stats().handset_repeated;
         let repeated = repeated.whatsapp + repeated.sms;
@@ -192,12 +204,12 @@ impl<'a> Play<'a> {
         wrong
     }
 
-    /// A message that is delivered and was left alone, with its code: to try a check with.
-    pub fn left_alone(&self) -> Option<(String, String)> {
+    /// A delivered message whose code was not checked, with its code: to try a check with.
+    pub(super) fn left_alone(&self) -> Option<(String, String)> {
         let row = self
             .rows
             .iter()
-            .find(|row| row.is_finished && row.fate.person == Person::Leaves && row.fate.state == "delivered")?;
+            .find(|row| row.is_finished && row.fate.person == Person::Leaves && row.fate.state == State::Delivered)?;
         Some((row.id.clone(), self.handset(row).code?))
     }
 }
@@ -210,15 +222,17 @@ impl Row {
     fn differences(&self, handset: &Handset) -> Vec<String> {
         let fate = self.fate;
         let name = format!("{} ({}, WhatsApp {})", self.to, fate.digits(), fate.words);
-        let Some(Story { message, .. }) = &self.story else { return vec![format!("{name}: never seen in the list")] };
+        let Some(Timeline { message, .. }) = &self.story else {
+            return vec![format!("{name}: never seen in the list")];
+        };
         let mut wrong = Vec::new();
         let mut compare = |what: &str, is: &str, should: &str| {
             if is != should {
                 wrong.push(format!("{name}: {what} is {is} and should be {should}"));
             }
         };
-        compare("state", &message.state, fate.state);
-        compare("outcome", &message.outcome, fate.outcome());
+        compare("state", message.state.as_str(), fate.state.as_str());
+        compare("outcome", message.outcome.as_str(), fate.outcome().as_str());
         let count = |n: usize| n.to_string();
         compare("number of WhatsApp messages on the phone", &count(handset.whatsapp), &count(fate.whatsapp));
         compare("number of SMS on the phone", &count(handset.sms), &count(fate.sms));
@@ -228,9 +242,9 @@ impl Row {
     }
 }
 
-/// For what a person reads as it happens; a timer's beginning is told by its end.
-pub fn is_worth_a_line(entry: &Entry) -> bool {
-    entry.event != "timer_armed"
-        && entry.event != "timer_disarmed"
-        && !(entry.event == "planned" && entry.attempt_no == Some(1))
+/// Whether an entry is worth showing live; the end of a timer makes its beginning redundant.
+pub(super) fn is_worth_a_line(entry: &Entry) -> bool {
+    entry.event != EventKind::TimerArmed
+        && entry.event != EventKind::TimerDisarmed
+        && !(entry.event == EventKind::Planned && entry.attempt_no == Some(1))
 }

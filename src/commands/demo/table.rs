@@ -1,33 +1,37 @@
-//! The table: a line per phone, told from its timeline.
+//! The table: one line per phone, from its timeline.
 
 use chrono::{DateTime, Utc};
 
 use super::play::Row;
-use crate::commands::client::{Attempt, Entry, Story};
+use crate::api::messages::Attempt;
+use crate::api::timeline::{Entry, Timeline};
+use crate::api::words::EventKind;
 use crate::commands::paint::{Paint, length};
 use crate::commands::show::channel_name;
+use crate::domain::attempt::{Reason, SendState, State, Timer};
+use crate::domain::message::Outcome;
 
 const SPINNER: [char; 8] = ['⣾', '⣽', '⣻', '⢿', '⡿', '⣟', '⣯', '⣷'];
-/// Widths of the columns before the story, and between two.
+/// Widths of the columns before the story, and of the gap between two.
 const TO: usize = 9;
 const FATE: usize = 20;
 const PATH: usize = 14;
 const STATE: usize = 11;
 const GAP: usize = 2;
-/// Narrower terminals lose the fate, then the story.
+/// Narrower terminals omit the fate, then the story.
 const WITH_FATE: usize = 96;
 /// Wider lines are hard to read.
 const WIDEST: usize = 132;
 const NARROWEST: usize = 48;
 
-/// Up to this rank a part is left out before another is shortened.
+/// Up to this rank a part is omitted before another is shortened.
 const HARDLY: u8 = 2;
 
-/// One step of a story, in words that can be shortened or left out.
+/// One step of a story, in words that can be shortened or omitted.
 struct Part {
-    /// From the most wanted to the last resort, which may be empty.
+    /// From the longest form to the shortest, which may be empty.
     forms: Vec<String>,
-    /// The lower, the sooner it is shortened.
+    /// Lower ranks are shortened first.
     rank: u8,
 }
 
@@ -35,18 +39,18 @@ fn part(rank: u8, forms: &[&str]) -> Part {
     Part { forms: forms.iter().map(|form| (*form).to_owned()).collect(), rank }
 }
 
-/// How it is to be drawn.
+/// How to draw it.
 #[derive(Clone, Copy)]
-pub struct Look {
+pub(super) struct Look {
     pub width: usize,
     pub paint: Paint,
     /// The service's clock.
     pub now: DateTime<Utc>,
-    /// Counts redrawings, for what turns; `None` for the last one.
+    /// Counts frames, for the spinner; `None` for the last frame.
     pub turn: Option<usize>,
 }
 
-pub fn lines(rows: &[Row], look: Look) -> Vec<String> {
+pub(super) fn lines(rows: &[Row], look: Look) -> Vec<String> {
     let width = look.width.clamp(NARROWEST, WIDEST);
     let with_fate = width >= WITH_FATE;
     let paint = look.paint;
@@ -79,26 +83,24 @@ fn padded(text: &str, width: usize) -> String {
 
 fn path(row: &Row, paint: Paint) -> String {
     let attempts = row.story.as_ref().map_or(&[][..], |story| &story.message.attempts);
-    let names: Vec<&str> = attempts.iter().map(|a| channel_name(&a.channel)).collect();
+    let names: Vec<&str> = attempts.iter().map(|a| channel_name(a.channel)).collect();
     let text = padded(&names.join(" → "), PATH);
     if attempts.len() > 1 { paint.cyan(&text) } else { text }
 }
 
 fn state(row: &Row, look: Look) -> String {
     let paint = look.paint;
-    let (state, outcome) = match &row.story {
-        Some(story) => (story.message.state.as_str(), story.message.outcome.as_str()),
-        None => ("posted", "pending"),
+    let turning = |word: &str| {
+        let icon = look.turn.map_or('…', |turn| SPINNER[turn % SPINNER.len()]);
+        paint.yellow(&padded(&format!("{icon} {word}"), STATE))
     };
-    match (state, outcome) {
-        (_, "verified") => paint.bold(&paint.green(&padded("✓ verified", STATE))),
-        (_, outcome) if outcome != "pending" => paint.red(&padded(&format!("✗ {outcome}"), STATE)),
-        ("delivered", _) => paint.green(&padded("✓ delivered", STATE)),
-        ("failed", _) => paint.red(&padded("✗ failed", STATE)),
-        (state, _) => {
-            let icon = look.turn.map_or('…', |turn| SPINNER[turn % SPINNER.len()]);
-            paint.yellow(&padded(&format!("{icon} {state}"), STATE))
-        }
+    let Some(Timeline { message, .. }) = &row.story else { return turning("posted") };
+    match (message.state, message.outcome) {
+        (_, Outcome::Verified) => paint.bold(&paint.green(&padded("✓ verified", STATE))),
+        (_, outcome) if outcome != Outcome::Pending => paint.red(&padded(&format!("✗ {outcome}"), STATE)),
+        (State::Delivered, _) => paint.green(&padded("✓ delivered", STATE)),
+        (State::Failed, _) => paint.red(&padded("✗ failed", STATE)),
+        (state, _) => turning(state.as_str()),
     }
 }
 
@@ -119,17 +121,17 @@ fn story(row: &Row, look: Look, room: usize) -> String {
 }
 
 /// `SMS in 8.3 s`, while a deadline is running.
-fn waiting(story: &Story, look: Look) -> Option<String> {
+fn waiting(story: &Timeline, look: Look) -> Option<String> {
     look.turn?;
     let last = story.message.attempts.last()?;
-    let deadline = last.replace_at.filter(|_| last.timer == "armed" && last.delivered_at.is_none())?;
+    let deadline = last.replace_at.filter(|_| last.timer == Timer::Armed && last.delivered_at.is_none())?;
     Some(format!("SMS in {:.1} s", ms(look.now, deadline).max(0.0) / 1000.0))
 }
 
-fn tell(story: &Story, parts: &mut Vec<Part>) {
+fn tell(story: &Timeline, parts: &mut Vec<Part>) {
     let attempts = &story.message.attempts;
     let Some(first) = attempts.first() else { return };
-    let left = |no: i16| story.timeline.iter().find(|e| e.event == "request" && e.attempt_no == Some(no));
+    let left = |no: i16| story.timeline.iter().find(|e| e.event == EventKind::Request && e.attempt_no == Some(no));
     let left_at = |a: &Attempt| left(a.attempt_no).map(|e| e.at).or(a.accepted_at);
     let since_left = |a: &Attempt, at: DateTime<Utc>| left_at(a).map_or(0.0, |from| ms(from, at).max(0.0));
     match attempts.get(1) {
@@ -137,8 +139,8 @@ fn tell(story: &Story, parts: &mut Vec<Part>) {
         Some(second) => {
             tell_end(story, first, second, &since_left, parts);
             if let Some(late) = left(second.attempt_no).and_then(|e| e.lateness_ms) {
-                let (long, short) = match second.reason.as_str() {
-                    "silent" => (format!("SMS {} late", length(late)), format!("SMS +{}", length(late))),
+                let (long, short) = match second.reason {
+                    Reason::Silent => (format!("SMS {} late", length(late)), format!("SMS +{}", length(late))),
                     _ => (format!("SMS {} later", length(late)), format!("SMS +{}", length(late))),
                 };
                 parts.push(part(5, &[&long, &short, ""]));
@@ -155,15 +157,15 @@ fn tell(story: &Story, parts: &mut Vec<Part>) {
             }
         }
     }
-    let wrong = count(&story.timeline, "check", "wrong");
+    let wrong = count(&story.timeline, EventKind::Check, "wrong");
     if wrong > 0 {
         parts.push(part(4, &[&format!("{wrong} wrong code, then right"), &format!("{wrong} wrong code"), ""]));
     }
 }
 
-/// One attempt was enough, so far.
+/// Only one attempt so far.
 fn tell_only(
-    story: &Story,
+    story: &Timeline,
     first: &Attempt,
     since_left: &impl Fn(&Attempt, DateTime<Utc>) -> f64,
     parts: &mut Vec<Part>,
@@ -185,8 +187,8 @@ fn tell_only(
     if first.sent_at.is_none() {
         parts.push(part(3, &["never `sent`", ""]));
     }
-    let receipts = story.timeline.iter().filter(|e| e.event == "receipt").count();
-    if count(&story.timeline, "receipt", "duplicate") > 0 {
+    let receipts = story.timeline.iter().filter(|e| e.event == EventKind::Receipt).count();
+    if count(&story.timeline, EventKind::Receipt, "duplicate") > 0 {
         parts.push(part(3, &[&format!("{receipts} receipts, counted once"), &format!("{receipts} receipts"), ""]));
     } else if let Some(read) = first.read_at {
         parts.push(part(2, &[&format!("read {} later", length(ms(delivered, read).max(0.0))), "read", ""]));
@@ -195,18 +197,19 @@ fn tell_only(
 
 /// How the first attempt ended, so that a second was needed.
 fn tell_end(
-    story: &Story,
+    story: &Timeline,
     first: &Attempt,
     second: &Attempt,
     since_left: &impl Fn(&Attempt, DateTime<Utc>) -> f64,
     parts: &mut Vec<Part>,
 ) {
-    if second.reason == "silent" {
-        if first.send_state == "unknown" {
+    if second.reason == Reason::Silent {
+        if first.send_state == SendState::Unknown {
             parts.push(part(2, &["no answer", ""]));
         }
-        let fired = story.timeline.iter().find(|e| e.event == "timer_fired" && e.attempt_no == Some(first.attempt_no));
-        // The length that was asked for, and by how much the alarm was late.
+        let fired =
+            story.timeline.iter().find(|e| e.event == EventKind::TimerFired && e.attempt_no == Some(first.attempt_no));
+        // The length that was requested, and how late the timer fired.
         let late = fired.zip(first.replace_at).map(|(fired, deadline)| ms(deadline, fired.at));
         let waited = late.map(|late| f64::from(story.message.replace_after_s) * 1000.0 + late);
         if let Some(waited) = waited {
@@ -215,16 +218,16 @@ fn tell_end(
         }
     } else if let Some(failed) = first.failed_at {
         let after = length(since_left(first, failed));
-        let long = match first.send_state.as_str() {
-            "rejected" if first.tries > 1 => format!("refused {}× in {after}", first.tries),
-            "rejected" => format!("refused in {after}"),
+        let long = match first.send_state {
+            SendState::Rejected if first.tries > 1 => format!("refused {}× in {after}", first.tries),
+            SendState::Rejected => format!("refused in {after}"),
             _ => format!("failed {after}"),
         };
         parts.push(part(4, &[&long, ""]));
     }
 }
 
-fn count(timeline: &[Entry], event: &str, word: &str) -> usize {
+fn count(timeline: &[Entry], event: EventKind, word: &str) -> usize {
     timeline.iter().filter(|e| e.event == event && e.text.ends_with(word)).count()
 }
 
@@ -232,7 +235,7 @@ fn ms(from: DateTime<Utc>, to: DateTime<Utc>) -> f64 {
     (to - from).num_microseconds().unwrap_or(i64::MAX) as f64 / 1000.0
 }
 
-/// Shortens what matters least until all fits.
+/// Shortens the least important parts until all fits.
 fn fitted(mut parts: Vec<Part>, room: usize) -> String {
     loop {
         let text: Vec<&str> = parts.iter().map(|p| p.forms[0].as_str()).filter(|form| !form.is_empty()).collect();
@@ -240,7 +243,7 @@ fn fitted(mut parts: Vec<Part>, room: usize) -> String {
         if text.chars().count() <= room {
             return text;
         }
-        // First leave out what is hardly wanted, then shorten, then leave out the rest.
+        // First omit parts of low rank, then shorten, then omit the rest.
         let next = |p: &&mut Part| (p.rank > HARDLY && p.forms[1].is_empty(), p.rank);
         let Some(least) = parts.iter_mut().filter(|p| p.forms.len() > 1).min_by_key(next) else {
             return text.chars().take(room).collect();

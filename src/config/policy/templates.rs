@@ -1,14 +1,16 @@
-//! Whether WhatsApp speaks the languages that SMS speaks, and whether it stops before the SMS leaves.
+//! Whether WhatsApp templates cover the languages of the SMS texts, and whether they expire before the SMS is sent.
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::config::accounts::AccountSettings;
 use crate::config::policy::{Findings, Route, Verdict, some_of};
-use crate::config::{AccountSettings, Settings};
+use crate::config::settings::Settings;
 use crate::domain::channel::Channel;
 
-/// Least lifetime of a template, in seconds. Source: Meta, "Authentication templates", `message_send_ttl_seconds`.
+/// Minimum lifetime of a template, in seconds. Source: WhatsApp Business Platform,
+/// "Authentication templates", `message_send_ttl_seconds`.
 const FLOOR_S: i16 = 30;
-/// Of a template for which nothing was set, in seconds. Source: the same.
+/// Lifetime of a template without a setting, in seconds. Source: the same.
 const DEFAULT_LIFETIME_S: i16 = 600;
 
 pub(super) fn check(settings: &Settings, routes: &[Route<'_>], findings: &mut Findings) {
@@ -21,7 +23,7 @@ pub(super) fn check(settings: &Settings, routes: &[Route<'_>], findings: &mut Fi
     }
 }
 
-/// A person whose SMS comes in their language is to get their WhatsApp in it too.
+/// A person whose SMS comes in their language should get their WhatsApp message in it too.
 fn languages(
     settings: &Settings,
     name: &str,
@@ -46,7 +48,7 @@ fn languages(
     findings.add(Verdict::Degraded, format!("accounts.{name}.templates"), wrong, remedy);
 }
 
-/// What WhatsApp delivers after the SMS left is the same code, paid twice.
+/// A message that WhatsApp delivers after the SMS was sent contains the same code and is billed in addition.
 fn lifetimes(
     settings: &Settings,
     name: &str,
@@ -57,7 +59,7 @@ fn lifetimes(
     let Some(wait) = routes.iter().map(|route| shortest_wait(settings, route)).min() else { return };
     let setting = format!("accounts.{name}.templates");
     if account.templates.iter().any(|one| one.lifetime_s.is_none()) {
-        let wrong = "has a template whose lifetime_s is not told".to_owned();
+        let wrong = "has a template without a lifetime_s".to_owned();
         let overlap = DEFAULT_LIFETIME_S - wait;
         let remedy = format!(
             "where {DEFAULT_LIFETIME_S} s count, which is the platform's default, WhatsApp may come up to {overlap} s after \
@@ -75,7 +77,7 @@ fn lifetimes(
     }
 }
 
-/// In seconds, over all purposes that can take the route.
+/// In seconds, over all purposes that can use the route.
 fn shortest_wait(settings: &Settings, route: &Route<'_>) -> i16 {
     let uses = |name: &String| route.fits.purposes.is_empty() || route.fits.purposes.contains(name);
     let of_purposes =

@@ -1,4 +1,4 @@
-//! Whether the database is known to be away: one state for all pools of an instance.
+//! Whether the database is known to be unavailable: one state for all pools of an instance.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -9,18 +9,19 @@ use tokio::sync::{Notify, watch};
 
 use super::errors::{self, Doubt};
 
-/// A gate before the database. While it is closed, nobody waits for a connection or an answer: all fail at once. Only
-/// the probe ([`super::server`]) closes and opens it; a failure elsewhere makes the probe look. Cheap to clone.
+/// A gate before the database. While it is closed, nothing waits for a connection or an answer: every call fails at
+/// once. Only the probe (`server.rs`) closes and opens it; a failure elsewhere makes the probe check. Cheap to
+/// clone.
 #[derive(Clone, Debug)]
 pub struct Availability(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
     open: watch::Sender<bool>,
-    /// Connections made before are not used again.
+    /// Connections opened before this time are not used again.
     trusted_since: watch::Sender<Option<Instant>>,
     look: Notify,
-    /// A failure said that the database may answer, but not write.
+    /// A failure suggests that the database answers, but does not accept writes.
     writes_in_doubt: AtomicBool,
 }
 
@@ -38,13 +39,13 @@ impl Availability {
         !*self.0.open.borrow()
     }
 
-    /// Returns when the database is known to be away.
+    /// Returns when the database is known to be unavailable.
     pub(super) async fn away(&self) {
         // The sender lives as long as `self`, so this cannot fail.
         let _ = self.0.open.subscribe().wait_for(|open| !open).await;
     }
 
-    /// Runs `work`, unless the database is known to be away, or until it is.
+    /// Runs `work` unless, or until, the database is known to be unavailable.
     pub(super) async fn unless_away<T>(&self, work: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
         if self.is_away() {
             return Err(errors::away());
@@ -56,7 +57,7 @@ impl Availability {
         }
     }
 
-    /// Makes the probe look when `error` casts doubt on the database.
+    /// Makes the probe check if `error` casts doubt on the database.
     pub(super) fn note(&self, error: &Error) {
         match errors::doubt(error) {
             Doubt::None => return,
@@ -71,7 +72,7 @@ impl Availability {
         self.0.trusted_since.borrow().is_none_or(|since| age < since.elapsed())
     }
 
-    /// Returns when a failure cast doubt on the database since the last call.
+    /// Returns when a failure has cast doubt on the database since the last call.
     pub(super) async fn doubted(&self) {
         self.0.look.notified().await;
     }
@@ -80,12 +81,12 @@ impl Availability {
         self.0.writes_in_doubt.swap(false, Ordering::AcqRel)
     }
 
-    /// The connections there are must not be used again: they are silent, or lead to a server that is no primary.
+    /// Stops the use of existing connections: they are silent, or lead to a server that is not the primary.
     pub(super) fn distrust_connections(&self) {
         self.0.trusted_since.send_replace(Some(Instant::now()));
     }
 
-    /// Returns whether it was the other way before.
+    /// Returns whether the state changed.
     pub(super) fn set_open(&self, open: bool) -> bool {
         self.0.open.send_replace(open) != open
     }

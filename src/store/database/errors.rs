@@ -1,29 +1,29 @@
-//! What a failure says: about the statement, about the connection, and about the database.
+//! What a failure means for the statement, the connection and the database.
 
 use std::io;
 use std::time::Duration;
 
 use sqlx::Error;
 
-/// Whether trying again can help.
+/// Whether a retry can help.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::store) enum Fault {
     /// The same statement may work later or elsewhere.
     Unavailable,
-    /// A constraint of the schema stands against it.
+    /// A constraint of the schema refused it.
     Refused,
-    /// The statement or the row is wrong, and stays so.
+    /// The statement or the row is wrong, and will stay wrong.
     Corrupt,
 }
 
-/// What follows from a failure for those who come next.
+/// What a failure suggests about the database.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Doubt {
-    /// None: it concerns this statement only.
+    /// Nothing: it concerns this statement only.
     None,
-    /// The database may be away.
+    /// The database may be unavailable.
     Alive,
-    /// The database may answer, but not write.
+    /// The database may answer, but not accept writes.
     Writes,
 }
 
@@ -41,22 +41,22 @@ const fn class(prefix: &'static str, fault: Fault, ends: bool, doubt: Doubt) -> 
     Class { prefix, fault, ends, doubt }
 }
 
-/// The first row that fits counts. Source: <https://www.postgresql.org/docs/17/errcodes-appendix.html>.
+/// The first matching row applies. Source: <https://www.postgresql.org/docs/17/errcodes-appendix.html>.
 const CLASSES: &[Class] = &[
-    // Connection exceptions; PgBouncer reports a server that it lost this way.
+    // Connection exceptions; PgBouncer reports a lost server this way.
     class("08", Fault::Unavailable, true, Doubt::Alive),
     class("23", Fault::Refused, false, Doubt::None),
-    // A standby, or a primary that an operator froze.
+    // A standby, or a primary that an operator made read-only.
     class("25006", Fault::Unavailable, true, Doubt::Writes),
-    // In a failed transaction; ended for idling in one; ended for its length.
+    // In a failed transaction; ended for being idle in one; ended for its length.
     class("25P", Fault::Unavailable, true, Doubt::None),
     // A prepared statement that the server does not know: behind a pooler, or after `discard all`.
     class("26000", Fault::Unavailable, true, Doubt::None),
     class("42P05", Fault::Unavailable, true, Doubt::None),
-    // The password or pg_hba.conf changed; the database is gone or being restored.
+    // The password or pg_hba.conf changed; the database was dropped or is being restored.
     class("28", Fault::Unavailable, true, Doubt::Alive),
     class("3D000", Fault::Unavailable, true, Doubt::Alive),
-    // A right that the role does not have says nothing about a row.
+    // A missing privilege of the role; it says nothing about a row.
     class("42501", Fault::Unavailable, false, Doubt::None),
     // Rolled back: serialization, deadlock, conflict with recovery on a standby.
     class("40", Fault::Unavailable, false, Doubt::None),
@@ -73,7 +73,8 @@ const CLASSES: &[Class] = &[
     class("58", Fault::Unavailable, true, Doubt::Writes),
     class("72000", Fault::Unavailable, false, Doubt::None),
     class("F0", Fault::Unavailable, true, Doubt::None),
-    // Damaged data or a bug of the server: it may be one row, so the statement is refused; the backend is not trusted.
+    // Damaged data or a bug of the server: it may be one row, so the statement is refused, and the backend is not
+    // trusted.
     class("XX", Fault::Corrupt, true, Doubt::None),
 ];
 
@@ -95,7 +96,7 @@ fn judge(error: &Error) -> (Fault, bool, Doubt) {
             classify(code.as_deref().unwrap_or_default(), database.message())
         }
         Error::Io(_) | Error::Tls(_) | Error::WorkerCrashed => (Fault::Unavailable, true, Doubt::Alive),
-        // We and the server no longer agree on what was said.
+        // We and the server no longer agree on the protocol state.
         Error::Protocol(_) | Error::BeginFailed => (Fault::Unavailable, true, Doubt::None),
         Error::PoolTimedOut => (Fault::Unavailable, false, Doubt::Alive),
         Error::PoolClosed | Error::Configuration(_) => (Fault::Unavailable, false, Doubt::None),
@@ -115,7 +116,7 @@ pub(super) fn doubt(error: &Error) -> Doubt {
     judge(error).2
 }
 
-/// The limit passed before the answer came.
+/// The limit passed before the answer arrived.
 pub(super) fn timed_out(limit: Duration) -> Error {
     Error::Io(io::Error::new(io::ErrorKind::TimedOut, format!("no answer from the database within {limit:?}")))
 }
@@ -125,7 +126,7 @@ pub(super) fn lost() -> Error {
     Error::Io(io::Error::new(io::ErrorKind::NotConnected, "the connection to the database was closed"))
 }
 
-/// The database is known to be away.
+/// The database is known to be unavailable.
 pub(super) fn away() -> Error {
     Error::Io(io::Error::new(io::ErrorKind::NotConnected, "the database is away"))
 }

@@ -2,15 +2,19 @@
 //!
 //! As in libpq, `postgres://user@h1:5432,h2:5433/db?target_session_attrs=read-write` names servers of which one is the
 //! primary. Several values of `host`, `hostaddr` and `port` in the query do the same, also for folders of sockets:
-//! `postgres:///db?host=/run/a,/run/b`, or `?host=/run/a&host=/run/b`. sqlx knows one host, so each gets an address of
-//! its own here.
+//! `postgres:///db?host=/run/a,/run/b`, or `?host=/run/a&host=/run/b`. sqlx supports one host, so each becomes a
+//! separate address here.
 
 use std::str::FromStr;
+use std::time::Duration;
 
 use sqlx::postgres::PgConnectOptions;
 
-/// Most hosts in one address.
+/// Maximum number of hosts in one address.
 const MOST: usize = 8;
+
+/// Time limit of the search for the primary at the start.
+pub(super) const FIRST_LOOK: Duration = Duration::from_secs(5);
 
 #[derive(Debug, thiserror::Error)]
 pub enum AddressError {
@@ -40,7 +44,7 @@ impl From<AddressError> for sqlx::Error {
     }
 }
 
-/// One candidate for each host, in order. Only a server that takes writes is used, whatever the address says.
+/// One candidate for each host, in order. Only a server that accepts writes is used, whatever the address says.
 pub(super) fn candidates(url: &str) -> Result<Vec<PgConnectOptions>, AddressError> {
     addresses(url)?
         .iter()
@@ -56,8 +60,12 @@ fn addresses(url: &str) -> Result<Vec<String>, AddressError> {
     let (rest, query) = rest.split_once('?').unwrap_or((rest, ""));
     let (authority, database) = rest.split_once('/').unwrap_or((rest, ""));
     let (user, hosts) = authority.rsplit_once('@').map_or((None, authority), |(user, hosts)| (Some(user), hosts));
-    let query = Query::read(query)?;
-    // What the query says counts, as in libpq.
+    let mut query = Query::read(query)?;
+    if !query.hosts.is_empty() && query.ports.is_empty() {
+        // The query's hosts with the ports before it, as in libpq.
+        query.ports = hosts.split(',').filter_map(port_of).map(str::to_owned).collect();
+    }
+    // The query takes precedence, as in libpq.
     let hosts = if query.hosts.is_empty() { hosts.split(',').map(str::to_owned).collect() } else { query.hosts };
     if hosts.len() > MOST {
         return Err(AddressError::TooMany(hosts.len()));
@@ -78,7 +86,12 @@ fn addresses(url: &str) -> Result<Vec<String>, AddressError> {
     Ok(hosts.iter().enumerate().map(address).collect())
 }
 
-/// The parameters behind `?`, still percent-encoded.
+fn port_of(host: &str) -> Option<&str> {
+    let (_, port) = host.rsplit_once(':')?;
+    (!port.is_empty() && port.bytes().all(|b| b.is_ascii_digit())).then_some(port)
+}
+
+/// The parameters after `?`, still percent-encoded.
 #[derive(Default)]
 struct Query {
     hosts: Vec<String>,
@@ -100,7 +113,7 @@ impl Query {
                     "any" | "read-write" | "primary" => {}
                     other => return Err(AddressError::Target(other.to_owned())),
                 },
-                // Ours stand in the code; sqlx knows neither.
+                // We set these in the code; sqlx supports neither.
                 "connect_timeout" | "load_balance_hosts" => {}
                 _ => query.others.push(parameter.to_owned()),
             }
@@ -115,7 +128,9 @@ mod tests {
 
     #[test]
     fn each_host_gets_an_address() {
-        let table: [(&str, &[&str]); 8] = [
+        let table: [(&str, &[&str]); 10] = [
+            ("postgres://u@localhost:6432/d?host=/run/a", &["postgres://u@localhost/d?host=/run/a&port=6432"]),
+            ("postgres://u@[::1]/d?host=h1,h2&port=5", &["postgres://u@h1/d?port=5", "postgres://u@h2/d?port=5"]),
             ("postgres://u:p@h/d", &["postgres://u:p@h/d"]),
             ("postgresql://h", &["postgres://h/"]),
             (

@@ -1,29 +1,30 @@
-//! Brings the tables up to date, beside instances that serve meanwhile.
+//! Brings the tables up to date while other instances serve.
 //!
-//! On a connection of its own: a migration may take long, while a statement of the service may not. A lock on a table
-//! is waited for only shortly, since whoever wants the table meanwhile queues behind the wait; it is tried again.
+//! It uses a separate connection: a migration may take long, a statement of the service may not. Each wait for a table
+//! lock is short, because every other user of the table queues behind it; it is then tried again.
 
 use std::borrow::Cow;
 use std::time::{Duration, Instant};
 
 use sqlx::migrate::{Migrate, MigrateError, Migrator};
+use sqlx::postgres::PgConnectOptions;
 use sqlx::{Connection, Error, PgConnection};
 use tokio::time::timeout;
 
 use super::server::quiet;
-use super::{Database, errors};
+use super::{Database, errors, sessions};
 
-/// Longest wait for another process that migrates the same database.
+/// Maximum wait for another process that migrates the same database.
 const OTHERS_WITHIN: Duration = Duration::from_secs(120);
-/// How often such a wait is mentioned in the log.
+/// Interval of log lines about such a wait.
 const MENTION_EVERY: Duration = Duration::from_secs(5);
-/// Longest wait of a migration for a lock on a table, and so longest wait of those who queue behind it.
+/// Maximum wait of a migration for a table lock, and so of the statements that queue behind it.
 const LOCK_TIMEOUT: Duration = Duration::from_secs(1);
 /// Pause before a migration that did not get its lock is tried again.
 const BREATH: Duration = Duration::from_millis(500);
-/// How long that is done.
+/// Total time for such tries.
 const LOCKED_WITHIN: Duration = Duration::from_secs(60);
-/// Longest a migration takes. It bounds the wait for a server that went silent.
+/// Time limit of a migration; it bounds the wait for a silent server.
 const WITHIN: Duration = Duration::from_secs(3600);
 
 const TABLE: &str = "_sqlx_migrations";
@@ -33,7 +34,7 @@ pub enum MigrationError {
     #[error("cannot connect to migrate")]
     Connect(#[source] Error),
     #[error(
-        "another process has been migrating this database for {} s: wait for it, or look for who holds an advisory lock in \
+        "another process has been migrating this database for {} s: wait for it, or find the holder of the advisory lock in \
          pg_locks", .0.as_secs()
     )]
     Busy(Duration),
@@ -45,16 +46,38 @@ pub enum MigrationError {
     },
     #[error("the migrations did not end within {} s", .0.as_secs())]
     Late(Duration),
+    /// `words`: the server's own.
+    #[error(
+        "user \"{user}\" has no permission to make the tables in database \"{database}\" ({words}): let the owner of the \
+         database run `otpost migrate`, or grant create on its schema"
+    )]
+    Forbidden { user: String, database: String, words: String },
     #[error(transparent)]
     Failed(#[from] MigrateError),
 }
 
-/// How long others are waited for.
+impl MigrationError {
+    /// For a missing privilege: a sentence that says whose.
+    fn in_words(self, options: &PgConnectOptions) -> Self {
+        let Self::Failed(MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _)) = &self else {
+            return self;
+        };
+        let Some(told) = error.as_database_error().filter(|told| told.code().is_some_and(|code| code == "42501"))
+        else {
+            return self;
+        };
+        let user = options.get_username().to_owned();
+        let database = options.get_database().unwrap_or(&user).to_owned();
+        Self::Forbidden { words: told.message().to_owned(), user, database }
+    }
+}
+
+/// How long to wait for others.
 #[derive(Clone, Copy, Debug)]
 pub struct Patience {
-    /// Longest wait for another process that migrates.
+    /// Maximum wait for another process that migrates.
     pub others: Duration,
-    /// Longest time in which a lock on a table is tried for.
+    /// Maximum total time for tries to lock a table.
     pub locks: Duration,
 }
 
@@ -64,31 +87,31 @@ impl Default for Patience {
     }
 }
 
-/// Applies the migrations of `migrator` that the database does not have. Safe to run from several processes at once.
-/// Newer ones than `migrator` knows are left alone: each program works with the tables of the next one.
+/// Applies the migrations of `migrator` that the database lacks. Safe to run from several processes at once. Migrations
+/// that `migrator` does not know are ignored: each version works with the tables of the next one.
 ///
 /// # Errors
-/// See [`MigrationError`]; what was applied stays, and running it again goes on from there.
+/// See [`MigrationError`]; applied migrations stay, and running it again continues from there.
 pub async fn migrate_with(migrator: &Migrator, database: &Database, patience: Patience) -> Result<(), MigrationError> {
     let ms = |d: Duration| format!("{}ms", d.as_millis());
-    let options = quiet((*database.pool.connect_options()).clone())
-        .application_name("otpost migrate")
-        // The last word counts; the pool's own limits and plans stand before.
-        .options([
-            ("statement_timeout", "0".to_owned()),
-            ("idle_in_transaction_session_timeout", "0".to_owned()),
-            ("lock_timeout", ms(LOCK_TIMEOUT)),
-            ("plan_cache_mode", "auto".to_owned()),
-            ("enable_seqscan", "on".to_owned()),
-            ("enable_hashjoin", "on".to_owned()),
-            ("enable_mergejoin", "on".to_owned()),
-        ]);
-    let connect = timeout(LOCK_TIMEOUT * 5, PgConnection::connect_with(&options)).await;
+    let options = quiet((*database.pool.connect_options()).clone()).application_name("otpost migrate");
+    // Removes the time limits of a service, including those that the role sets.
+    let settings = [
+        ("statement_timeout", "0".to_owned()),
+        ("idle_in_transaction_session_timeout", "0".to_owned()),
+        ("lock_timeout", ms(LOCK_TIMEOUT)),
+    ];
+    let connect = async {
+        let mut connection = PgConnection::connect_with(&options).await?;
+        sessions::prepare(&mut connection, &settings).await?;
+        Ok(connection)
+    };
+    let connect = timeout(LOCK_TIMEOUT * 5, connect).await;
     let mut connection =
         connect.unwrap_or_else(|_| Err(errors::timed_out(LOCK_TIMEOUT * 5))).map_err(MigrationError::Connect)?;
     let migrator = Migrator {
         migrations: Cow::Owned(migrator.iter().cloned().collect()),
-        // Looked at below.
+        // Checked below.
         ignore_missing: true,
         locking: false,
         ..Migrator::DEFAULT
@@ -101,12 +124,13 @@ pub async fn migrate_with(migrator: &Migrator, database: &Database, patience: Pa
         connection.unlock().await?;
         Ok(())
     };
-    timeout(WITHIN, work).await.unwrap_or(Err(MigrationError::Late(WITHIN)))?;
+    let done = timeout(WITHIN, work).await.unwrap_or(Err(MigrationError::Late(WITHIN)));
+    done.map_err(|error| error.in_words(&options))?;
     let _ = timeout(LOCK_TIMEOUT, connection.close()).await;
     Ok(())
 }
 
-/// Takes the advisory lock that all processes which migrate take, also older ones.
+/// Takes the advisory lock that every migrating process takes, including older ones.
 async fn wait_for_others(connection: &mut PgConnection, limit: Duration) -> Result<(), MigrationError> {
     let began = Instant::now();
     let mut mentioned = None::<Instant>;
@@ -130,7 +154,7 @@ async fn wait_for_others(connection: &mut PgConnection, limit: Duration) -> Resu
 async fn apply(migrator: &Migrator, connection: &mut PgConnection, limit: Duration) -> Result<(), MigrationError> {
     let began = Instant::now();
     loop {
-        // One migration that does not get its lock does not undo those before it: each has a transaction.
+        // A migration that does not get its lock does not undo those before it: each has a transaction.
         match migrator.run_direct(None, connection, false).await {
             Err(error) if is_locked(&error) && began.elapsed() < limit => {
                 tracing::info!(%error, "a table is locked; the migration is tried again");
@@ -144,8 +168,8 @@ async fn apply(migrator: &Migrator, connection: &mut PgConnection, limit: Durati
     }
 }
 
-/// In a rolling upgrade an older program starts again beside a newer one. Other migrations that we do not know belong to
-/// another program.
+/// In a rolling upgrade an older version may start again beside a newer one. Other unknown migrations belong to another
+/// program.
 async fn look_at_unknown(migrator: &Migrator, connection: &mut PgConnection) -> Result<(), MigrationError> {
     let latest = migrator.iter().map(|migration| migration.version).max().unwrap_or(0);
     let applied = connection.list_applied_migrations(TABLE).await?;
@@ -155,12 +179,12 @@ async fn look_at_unknown(migrator: &Migrator, connection: &mut PgConnection) -> 
         return Err(MigrateError::VersionMissing(*older).into());
     }
     if !unknown.is_empty() {
-        tracing::warn!(migrations = ?unknown, "the database was migrated by a newer program");
+        tracing::warn!(migrations = %unknown.iter().map(i64::to_string).collect::<Vec<_>>().join(" "), "the database was migrated by a newer program");
     }
     Ok(())
 }
 
-/// A lock was not granted in time, or we were the one to give way in a deadlock.
+/// A lock was not granted in time, or we were chosen as the victim of a deadlock.
 fn is_locked(error: &MigrateError) -> bool {
     let (MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _)) = error else { return false };
     let code = error.as_database_error().and_then(|e| e.code());

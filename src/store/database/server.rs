@@ -1,4 +1,4 @@
-//! Which server is the primary, whether it is there, and the pools that lead to it.
+//! Finds the primary, monitors it, and provides the pools that connect to it.
 
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
@@ -10,45 +10,33 @@ use sqlx::{ConnectOptions, Connection, Error, PgConnection, PgPool};
 use tokio::time::timeout;
 
 use super::availability::Availability;
+use super::connect_error::ConnectError;
 use super::errors::Doubt;
-use super::{Database, Plans, errors, hosts};
-use crate::store::StoreError;
+use super::{Database, Plans, errors, hosts, sessions};
 
-/// Longest a statement may run before the server ends it.
+/// Time after which the server ends a statement.
 const STATEMENT_TIMEOUT: Duration = Duration::from_secs(2);
-/// Longest a statement waits for a row lock.
+/// Maximum wait of a statement for a row lock.
 const LOCK_TIMEOUT: Duration = Duration::from_secs(1);
-/// Longest an open transaction may idle; it would hold back vacuum and locks.
+/// Maximum idle time of an open transaction, which would hold back vacuum and locks.
 const IDLE_IN_TRANSACTION_TIMEOUT: Duration = Duration::from_secs(5);
-/// Longest a request waits for a free connection.
+/// Maximum wait of a request for a free connection.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(2);
-/// Longest the search for a primary takes at the start.
-const FIRST_LOOK: Duration = Duration::from_secs(5);
 
-/// A connection that idled longer is asked whether it still lives before it is used.
+/// A connection that was idle longer is tested before use.
 const PING_AFTER: Duration = Duration::from_secs(1);
-/// Longest it may take to answer that; then another one is opened.
+/// Time limit of that test; then another connection is opened.
 const PING_LIMIT: Duration = Duration::from_millis(500);
 
-/// How often the database is looked at while it is there; a failure of a statement makes us look at once.
+/// Interval of checks while the database is available; a failed statement triggers a check at once.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
-/// How often while it is away.
+/// Interval of checks while it is unavailable.
 const LOOK_FOR_EVERY: Duration = Duration::from_millis(100);
-/// Longest wait for the answer to one look, and for one new connection. As long as a statement may take: a busy server is
-/// not away. So silence is known after two of these, and a refusal at once.
+/// Time limit of one check and of one new connection. It equals the statement limit, because a busy server is not
+/// unavailable. So silence is detected after two of these, and a refusal at once.
 const LOOK_LIMIT: Duration = Duration::from_secs(2);
 
-/// Makes the server's system notice that our machine is gone, so that our locks are released: idle time, interval, and
-/// number of probes; longest time for data without acknowledgement. They do nothing on a Unix socket. Our own side
-/// cannot be set, since sqlx does not hand out its sockets: there the limits of this module do it.
-const KEEPALIVE: [(&str, &str); 4] = [
-    ("tcp_keepalives_idle", "10"),
-    ("tcp_keepalives_interval", "3"),
-    ("tcp_keepalives_count", "3"),
-    ("tcp_user_timeout", "15000"),
-];
-
-/// The candidates, and the pools that follow the one that is the primary.
+/// The candidates, and the pools that follow the current primary.
 pub struct Server {
     candidates: Vec<PgConnectOptions>,
     availability: Availability,
@@ -67,44 +55,51 @@ struct Role {
 }
 
 impl Server {
-    /// Finds the server that takes writes among those that `url` names.
+    /// Finds the server that accepts writes among those that `url` names.
     ///
     /// # Errors
-    /// When the address is malformed, or no server there takes writes within 5 s.
-    pub async fn find(url: &str) -> Result<Arc<Self>, StoreError> {
-        let candidates = hosts::candidates(url).map_err(Error::from)?;
-        let (primary, connection) = timeout(FIRST_LOOK, look_everywhere(&candidates, FIRST_LOOK))
-            .await
-            .unwrap_or_else(|_| Err(errors::timed_out(FIRST_LOOK)))?;
-        drop(connection);
+    /// When the address is malformed, no server accepts writes within 5 s, or a pooler before it does not keep
+    /// sessions.
+    pub async fn find(url: &str) -> Result<Arc<Self>, ConnectError> {
+        let candidates = hosts::candidates(url)?;
+        let look = async {
+            let (primary, mut connection) = look_everywhere(&candidates, hosts::FIRST_LOOK).await?;
+            sessions::check_sessions(&mut connection, &probe(&candidates[primary])).await?;
+            Ok(primary)
+        };
+        let found =
+            timeout(hosts::FIRST_LOOK, look).await.unwrap_or_else(|_| Err(errors::timed_out(hosts::FIRST_LOOK)));
+        let primary = found.map_err(|error| ConnectError::new(&error, &candidates))?;
         let state = Mutex::new(State { primary, pools: Vec::new() });
         Ok(Arc::new(Self { candidates, availability: Availability::open(), state }))
     }
 
-    /// A pool that leads to the primary, also when that is another server later; see [`Server::keep_watch`].
+    /// A pool that connects to the primary, also after it has moved to another server; see [`Server::keep_watch`].
     pub fn pool(self: &Arc<Self>, name: &'static str, max_connections: u32, plans: Plans) -> Database {
         let role = Role { name, plans };
         let gate = self.availability.clone();
+        let settings = Arc::new(role.settings());
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let pool = PgPoolOptions::new()
             .max_connections(max_connections)
             .acquire_timeout(ACQUIRE_TIMEOUT)
             .test_before_acquire(false)
-            .after_connect(|connection, _| {
-                // While servers change their roles, an address may lead to a standby.
-                Box::pin(takes_writes(connection))
+            .after_connect(move |connection, _| {
+                let settings = Arc::clone(&settings);
+                Box::pin(async move { sessions::prepare(connection, &settings).await })
             })
-            .before_acquire(move |connection, meta| {
-                let trusted = gate.trusts(meta.age);
+            .before_acquire(move |connection, metadata| {
+                let trusted = gate.trusts(metadata.age);
                 Box::pin(async move {
                     if !trusted {
                         return Err(errors::lost());
                     }
-                    // A future dropped during `begin` can leave an open transaction behind: never hand that on.
+                    // A future dropped during `begin` can leave an open transaction behind: such a connection is not
+                    // reused.
                     if connection.is_in_transaction() {
                         return Ok(false);
                     }
-                    if meta.idle_for > PING_AFTER {
+                    if metadata.idle_for > PING_AFTER {
                         let ping = timeout(PING_LIMIT, connection.ping());
                         ping.await.unwrap_or_else(|_| Err(errors::timed_out(PING_LIMIT)))?;
                     }
@@ -116,13 +111,13 @@ impl Server {
         Database { pool, availability: self.availability.clone(), _server: Some(Arc::clone(self)) }
     }
 
-    /// Starts to look at the database all the time, on a connection of its own: when it does not answer or does not
-    /// take writes, all pools fail at once instead of waiting, until it does again. Ends when the pools are gone.
+    /// Starts to monitor the database on a separate connection. While it does not answer or does not accept writes, all
+    /// pools fail at once instead of waiting. Ends when the pools are gone.
     pub fn keep_watch(self: &Arc<Self>) {
         tokio::spawn(watch(Arc::downgrade(self), self.availability.clone()));
     }
 
-    /// Leads the pools to another server.
+    /// Makes the pools connect to another server.
     fn follow(&self, primary: usize) {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         if state.primary == primary {
@@ -150,25 +145,33 @@ impl std::fmt::Debug for Server {
 
 impl Role {
     fn options(self, candidate: &PgConnectOptions) -> PgConnectOptions {
+        quiet(candidate.clone()).application_name(self.name)
+    }
+
+    fn settings(self) -> sessions::Settings {
         let ms = |d: Duration| format!("{}ms", d.as_millis());
-        quiet(candidate.clone())
-            .application_name(self.name)
-            .options([
-                ("statement_timeout", ms(STATEMENT_TIMEOUT)),
-                ("lock_timeout", ms(LOCK_TIMEOUT)),
-                ("idle_in_transaction_session_timeout", ms(IDLE_IN_TRANSACTION_TIMEOUT)),
-                ("timezone", "UTC".to_owned()),
-            ])
-            .options(self.plans.settings().iter().copied())
+        let limits = [
+            ("statement_timeout", ms(STATEMENT_TIMEOUT)),
+            ("lock_timeout", ms(LOCK_TIMEOUT)),
+            ("idle_in_transaction_session_timeout", ms(IDLE_IN_TRANSACTION_TIMEOUT)),
+            ("timezone", "UTC".to_owned()),
+        ];
+        let plans = self.plans.settings().iter().map(|(name, value)| (*name, (*value).to_owned()));
+        limits.into_iter().chain(plans).collect()
     }
 }
 
-/// Without a log of statements, and with the server's end of the connection watched.
+/// Without a log of statements, and without the one startup parameter of sqlx that `PgBouncer` refuses: since
+/// `PostgreSQL` 12 the default already prints numbers in full.
 pub(super) fn quiet(options: PgConnectOptions) -> PgConnectOptions {
     options
-        .options(KEEPALIVE)
+        .extra_float_digits(None::<i8>)
         .log_statements(log::LevelFilter::Off)
         .log_slow_statements(log::LevelFilter::Off, Duration::MAX)
+}
+
+fn probe(candidate: &PgConnectOptions) -> PgConnectOptions {
+    quiet(candidate.clone()).application_name("otpost probe")
 }
 
 async fn watch(server: Weak<Server>, availability: Availability) {
@@ -200,10 +203,10 @@ async fn watch(server: Weak<Server>, availability: Availability) {
 }
 
 impl Server {
-    /// Whether the primary is there and takes writes; looks for it everywhere when it is not where it was.
+    /// Whether the primary is there and accepts writes; if not, searches all candidates.
     async fn look(&self, kept: &mut Option<PgConnection>, write: bool) -> Result<(), Error> {
         if let Some(mut connection) = kept.take() {
-            match timeout(LOOK_LIMIT, takes_writes(&mut connection)).await {
+            match timeout(LOOK_LIMIT, sessions::takes_writes(&mut connection)).await {
                 Ok(Ok(())) => {
                     if write {
                         in_time(write_something(&mut connection)).await?;
@@ -212,7 +215,7 @@ impl Server {
                     return Ok(());
                 }
                 Ok(Err(_)) => {}
-                // The others are silent as well: nobody is to wait for them.
+                // The other connections are silent too: nothing should wait for them.
                 Err(_) => self.availability.distrust_connections(),
             }
         }
@@ -226,16 +229,16 @@ impl Server {
     }
 }
 
-/// A connection to the first server that takes writes, and its place among the candidates.
+/// A connection to the first server that accepts writes, and its index among the candidates.
 async fn look_everywhere(candidates: &[PgConnectOptions], limit: Duration) -> Result<(usize, PgConnection), Error> {
     let mut looks: FuturesUnordered<_> = candidates
         .iter()
         .enumerate()
         .map(|(place, candidate)| async move {
-            let options = quiet(candidate.clone()).application_name("otpost probe");
+            let options = probe(candidate);
             let look = async {
                 let mut connection = PgConnection::connect_with(&options).await?;
-                takes_writes(&mut connection).await?;
+                sessions::prepare(&mut connection, &[]).await?;
                 Ok((place, connection))
             };
             timeout(limit, look).await.unwrap_or_else(|_| Err(errors::timed_out(limit)))
@@ -245,7 +248,7 @@ async fn look_everywhere(candidates: &[PgConnectOptions], limit: Duration) -> Re
     while let Some(look) = looks.next().await {
         match look {
             Ok(found) => return Ok(found),
-            // Of several, one that answered says more than one that did not.
+            // Among several errors, one from a server that answered is more useful.
             Err(error @ Error::Database(_)) => refusal = Some(error),
             Err(error) => refusal = refusal.or(Some(error)),
         }
@@ -253,21 +256,14 @@ async fn look_everywhere(candidates: &[PgConnectOptions], limit: Duration) -> Re
     Err(refusal.unwrap_or_else(errors::away))
 }
 
-/// Fails on a standby and where an operator forbade writes.
-async fn takes_writes(connection: &mut PgConnection) -> Result<(), Error> {
-    let read_only: String =
-        sqlx::query_scalar("show transaction_read_only").persistent(false).fetch_one(connection).await?;
-    if read_only == "on" { Err(Error::Configuration("this server does not take writes".into())) } else { Ok(()) }
-}
-
-/// Fails where a row cannot be written, as on a full disk; the connection is of no use then. Nothing of it stays.
+/// Fails if a row cannot be written, as on a full disk; the connection is then unusable. Nothing is kept.
 async fn write_something(connection: &mut PgConnection) -> Result<(), Error> {
     let write = "begin; \
                  create temporary table otpost_probe on commit drop as \
                  select g, repeat(md5(g::text), 100) as filler from generate_series(1, 100) g; \
                  rollback";
     match sqlx::raw_sql(write).execute(&mut *connection).await {
-        // A role that may not make such a table says nothing about the disk.
+        // A role that may not create such a table says nothing about the disk.
         Err(error) if errors::doubt(&error) == Doubt::None => {
             sqlx::raw_sql("rollback").execute(connection).await.map(|_| ())
         }

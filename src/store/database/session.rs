@@ -1,4 +1,4 @@
-//! A connection that is used until a time, and what becomes of it afterwards.
+//! A connection with a deadline, and its clean-up afterwards.
 
 use std::fmt;
 use std::time::Duration;
@@ -14,14 +14,14 @@ use tokio::time::{Instant, timeout, timeout_at};
 use super::availability::Availability;
 use super::errors::{ends_connection, lost, timed_out};
 
-/// Longest clean-up of a connection that is given back: a rollback, and a round trip that shows that it lives.
+/// Time limit of the clean-up of a returned connection: a rollback, and a round trip that proves it works.
 const GIVE_BACK: Duration = Duration::from_secs(2);
 
-/// A connection of a pool, perhaps with an open transaction. All its statements together end before one deadline. When
-/// it passes, the statement fails, the socket is closed without another word, and the pool may open another connection.
+/// A connection of a pool, possibly with an open transaction. All its statements together have one deadline. When it
+/// passes, the statement fails, the socket is closed at once, and the pool may open another connection.
 ///
-/// Dropped, it goes back to the pool, after a rollback when a transaction is open. A connection that does not show in
-/// time that it lives is closed.
+/// When dropped, it returns to the pool, after a rollback if a transaction is open. A connection that does not prove in
+/// time that it works is closed.
 pub struct Session {
     connection: Kept,
     availability: Availability,
@@ -41,20 +41,27 @@ impl Session {
     }
 
     pub(super) async fn begin(&mut self) -> Result<(), Error> {
-        // Before it is sent: whoever stops waiting for the answer leaves a transaction behind.
+        // Set before `begin` is sent: a caller that stops waiting for the answer leaves a transaction behind.
         self.in_transaction = true;
         sqlx::raw_sql("begin").execute(self).await?;
         Ok(())
     }
 
-    /// Makes what was written durable.
+    /// Commits, so that the changes are durable.
     ///
     /// # Errors
-    /// When the database refuses or does not answer in time; in the latter case it may have been written.
+    /// When the database refuses or does not answer in time; in the latter case the changes may have been committed.
     pub async fn commit(mut self) -> Result<(), Error> {
         sqlx::raw_sql("commit").execute(&mut self).await?;
         self.in_transaction = false;
         Ok(())
+    }
+
+    /// Rolls back now. Dropping does the same slightly later, and rows stay locked until then.
+    pub async fn rollback(mut self) {
+        if sqlx::raw_sql("rollback").execute(&mut self).await.is_ok() {
+            self.in_transaction = false;
+        }
     }
 
     fn open(&mut self) -> Result<&mut PgConnection, Error> {
@@ -65,7 +72,7 @@ impl Session {
         Wait { availability: self.availability.clone(), deadline: self.deadline, limit: self.limit }
     }
 
-    /// Closes the connection when the failure says that it is of no use any more.
+    /// Closes the connection if the failure makes it unusable.
     fn settle<T>(&mut self, result: Result<T, Error>) -> Result<T, Error> {
         if let Err(error) = &result {
             self.availability.note(error);
@@ -77,7 +84,7 @@ impl Session {
     }
 }
 
-/// A wait for one answer: until the deadline, or until the database is known to be away.
+/// A wait for one answer: until the deadline, or until the database is known to be unavailable.
 struct Wait {
     availability: Availability,
     deadline: Instant,
@@ -100,7 +107,7 @@ impl Drop for Session {
             return;
         }
         let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
-        // The pool's own way back waits for an answer for ever.
+        // The pool's own return path waits for an answer without a limit.
         runtime.spawn(timeout(GIVE_BACK, async move {
             if let Some(open) = connection.0.as_mut().filter(|_| in_transaction)
                 && sqlx::raw_sql("rollback").execute(&mut **open).await.is_err()
@@ -120,7 +127,7 @@ impl fmt::Debug for Session {
     }
 }
 
-/// A connection whose socket is closed at once when it is dropped; the pool has room for another one then.
+/// A connection whose socket is closed at once when dropped; the pool may then open another one.
 struct Kept(Option<PoolConnection<Postgres>>);
 
 impl Kept {
@@ -135,7 +142,7 @@ impl Drop for Kept {
     }
 }
 
-/// Rows are read whole before the first is handed on, so that the reader's pace does not count.
+/// Rows are read completely before the first is passed on, so that the reader's pace does not count.
 impl<'c> Executor<'c> for &'c mut Session {
     type Database = Postgres;
 

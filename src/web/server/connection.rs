@@ -1,4 +1,4 @@
-//! One client's connection: which step it is at, since when, and whether it has to end.
+//! One client's connection: its step, since when, and whether it has to end.
 
 use std::net::IpAddr;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -9,46 +9,46 @@ use tokio::sync::Notify;
 
 use crate::web::server::limits;
 
-/// Where a connection stands. Each step has a time limit, see [`Connection::is_overdue`].
+/// Step of a connection. Each has a time limit, see [`Connection::is_overdue`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Step {
-    /// Its thread has not looked at it yet.
+pub(crate) enum Step {
+    /// Its thread has not handled it yet.
     New,
     /// Between requests, or before the first.
     Idle,
-    /// Some bytes of a head have come.
+    /// Part of a request head has arrived.
     Head,
     /// The handler reads the body.
     Body,
-    /// The handler works, or holds its answer back.
+    /// The handler is working, or waits before it answers.
     Working,
-    /// The answer goes out.
+    /// The answer is being sent.
     Answering,
-    /// It was answered before its body was read. What comes is thrown away, then it ends.
+    /// Answered before its body was read. Further input is discarded, then the connection ends.
     Draining,
 }
 
-/// Shared by the stream, the request handlers, and those who end connections.
+/// Shared by the stream, the request handlers, and the code that ends connections.
 pub struct Connection {
     pub(super) id: u64,
     /// See [`crate::domain::network::origin`].
     pub(super) origin: IpAddr,
-    /// Behind this address are many clients.
+    /// This address belongs to a proxy with many clients.
     pub(super) is_proxy: bool,
-    /// It came when all places were taken: good for health checks only.
+    /// Accepted when all places were taken: it serves health checks only.
     pub(super) is_extra: bool,
-    /// Ends the connection whatever it does.
+    /// Ends the connection at any step.
     pub(super) end: Notify,
     state: Mutex<State>,
     gone: Notify,
 }
 
-/// Why a connection is to end at once.
+/// Why a connection has to end at once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Ending {
+pub(crate) enum Ending {
     /// It took too long, or the server stops.
     Over,
-    /// Another one needs its place; it keeps it when a request has come meanwhile.
+    /// Another connection needs its place; it stays if a request has arrived meanwhile.
     GivesWay,
 }
 
@@ -56,7 +56,7 @@ struct State {
     step: Step,
     since: Instant,
     requests: u64,
-    /// A request proved that it comes from an app or from a provider.
+    /// A request on it came from an authenticated app or provider.
     is_known: bool,
     ending: Option<Ending>,
     /// No further request will be answered.
@@ -65,12 +65,12 @@ struct State {
     has_body: bool,
     /// The handler waits for more of the body.
     wants_body: bool,
-    /// The whole answer is in the buffer of the connection.
+    /// The whole answer is in the connection's buffer.
     is_written: bool,
     drains: bool,
-    /// Bytes in the present head, or that came ahead of their turn.
+    /// Bytes of the current head, or bytes that arrived early.
     head_bytes: usize,
-    /// Of the task of the connection, while it may not read.
+    /// Waker of the connection's task while it may not read.
     waker: Option<Waker>,
 }
 
@@ -95,7 +95,7 @@ impl Connection {
         Self { id, origin, is_proxy, is_extra, end, state: Mutex::new(state), gone }
     }
 
-    /// Its request was an app's or a provider's own: it is among the last to be closed when places run short.
+    /// Its request was authenticated, so it is among the last to be closed when places run short.
     pub fn is_known_good(&self) {
         self.lock().is_known = true;
     }
@@ -110,11 +110,12 @@ impl Connection {
         }
     }
 
-    /// How long this connection has been at its step beyond what it may be.
+    /// Whether this connection has exceeded the time limit of its step.
     pub(super) fn is_overdue(&self, now: Instant) -> bool {
         let state = self.lock();
         let limit = match state.step {
             Step::New => return false,
+            Step::Idle if state.is_closing => limits::FIRST_AT_STOP,
             Step::Idle | Step::Head if state.requests == 0 => limits::HEAD + limits::GRACE,
             Step::Idle => limits::IDLE,
             Step::Head => limits::HEAD,
@@ -126,8 +127,8 @@ impl Connection {
         now.saturating_duration_since(state.since) > limit
     }
 
-    /// For those who look for a connection to close: its step, how long it has been there, and whether it is known.
-    /// `None` when it is closed already.
+    /// Its step, the time spent there, and whether it is known; used to select a connection to close. `None` when it is
+    /// closed.
     pub(super) fn standing(&self, now: Instant) -> Option<(Step, Duration, bool)> {
         let state = self.lock();
         state.ending.is_none().then(|| (state.step, now.saturating_duration_since(state.since), state.is_known))
@@ -138,7 +139,7 @@ impl Connection {
         self.lock().go(Step::Idle);
     }
 
-    /// Ends it. `false` when somebody else was first.
+    /// Ends it. `false` if it was ended already.
     pub(super) fn end(&self, why: Ending) -> bool {
         let mut state = self.lock();
         if state.ending.is_some() {
@@ -150,7 +151,7 @@ impl Connection {
         true
     }
 
-    /// Whether it is still to end, now that its thread has looked at what came last.
+    /// Whether it still has to end, now that its thread has processed the latest input.
     pub(super) fn is_over(&self) -> bool {
         let mut state = self.lock();
         if state.ending == Some(Ending::GivesWay) && state.step == Step::Working {
@@ -159,7 +160,7 @@ impl Connection {
         state.ending.is_some()
     }
 
-    /// Closes it when it is idle, and after the present request otherwise.
+    /// Closes it now if it is idle after a request; otherwise after the current or the first one.
     pub(super) fn close(&self) {
         let waker = {
             let mut state = self.lock();
@@ -173,7 +174,7 @@ impl Connection {
         self.lock().is_closing
     }
 
-    /// How many bytes may be read now. `None`: not now; `waker` is woken when that changes.
+    /// How many bytes may be read now. `None`: none; `waker` is woken when that changes.
     pub(super) fn may_read(&self, waker: &Waker) -> Option<usize> {
         let mut state = self.lock();
         let turn = match state.step {
@@ -183,18 +184,19 @@ impl Connection {
             Step::Working | Step::Answering if !state.has_body && state.head_bytes < TURN => Some(TURN),
             Step::Working | Step::Answering => None,
         };
-        // Also when it may read: closing an idle connection wakes it.
+        // Stored also when it may read: closing an idle connection wakes the task.
         state.waker = Some(waker.clone());
         turn
     }
 
-    /// Whether an idle connection is to end, once there is nothing to read.
+    /// Whether an idle connection has to end once there is nothing to read. One without a request so far has more time
+    /// ([`Connection::is_overdue`]), because its first request may be under way.
     pub(super) fn ends_when_idle(&self) -> bool {
         let state = self.lock();
-        state.is_closing && state.step == Step::Idle
+        state.is_closing && state.step == Step::Idle && state.requests > 0
     }
 
-    /// `false` when it sent more than a head may have.
+    /// `false` when it exceeded the maximum length of a head.
     pub(super) fn bytes_came(&self, n: usize) -> bool {
         let mut state = self.lock();
         match state.step {
@@ -221,7 +223,7 @@ impl Connection {
         (state.has_body, state.wants_body, state.is_written, state.drains) = (has_body, false, false, false);
     }
 
-    /// The handler waits for the body, or has got some of it.
+    /// The handler waits for the body, or has received part of it.
     pub(super) fn wants_body(&self, wants: bool) {
         let waker = {
             let mut state = self.lock();
@@ -253,7 +255,7 @@ impl Connection {
         self.lock().is_written = true;
     }
 
-    /// All that was written is with the system.
+    /// Everything written was passed to the operating system.
     pub(super) fn flushed(&self) {
         let waker = {
             let mut state = self.lock();
@@ -271,7 +273,7 @@ impl Connection {
         waker.into_iter().for_each(Waker::wake);
     }
 
-    /// Whether what is written now comes from actix itself, as its answer to a head that it cannot read.
+    /// Whether the bytes written now come from actix itself, as its answer to a malformed head.
     pub(super) fn is_between_requests(&self) -> bool {
         matches!(self.lock().step, Step::New | Step::Idle | Step::Head)
     }
@@ -281,7 +283,7 @@ impl Connection {
     }
 }
 
-/// Bytes read before the other parts of the connection have their turn.
+/// Maximum number of bytes read before other parts of the connection run.
 const TURN: usize = 8 * 1024;
 
 impl State {

@@ -1,4 +1,4 @@
-//! All connections: who gets a place, who loses one, and which are too slow.
+//! All connections: which get a place, which lose one, and which are too slow.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -12,13 +12,13 @@ use crate::telemetry;
 use crate::web::server::connection::{Connection, Ending, Step};
 use crate::web::server::limits::{Limits, RESERVE};
 
-/// How often overdue connections are looked for.
+/// Interval of the search for overdue connections.
 const SWEEP: Duration = Duration::from_millis(250);
-/// An app's or provider's connection that takes longer than this for a head or a body may be closed for another.
+/// A known connection that takes longer than this for a head or a body may be closed for another.
 const SLOW: Duration = Duration::from_secs(1);
-/// A connection that has just come sends its request within this, or others may have its place.
+/// A new connection keeps its place for at least this time, to send its request.
 const NEW: Duration = Duration::from_millis(100);
-/// When places run short, one connection in so many is closed at a time, so that looking for them costs little.
+/// Number of connections that are closed together when places run short, so that the search costs little.
 const BATCH: usize = 64;
 
 pub struct Connections {
@@ -33,20 +33,20 @@ struct Places {
     per_origin: HashMap<IpAddr, usize>,
     next: u64,
     closing: bool,
-    /// All places are taken by requests that are being worked on.
+    /// All places are taken by requests in progress.
     is_full: bool,
 }
 
-/// What was found when one more place was needed.
+/// Result of the search for one more place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Found {
     Some,
-    /// Connections that have just come, and may be about to ask.
+    /// Connections that were just accepted and may be about to send a request.
     OnlyNew,
     AllAtWork,
 }
 
-/// A place among the connections; given back when dropped.
+/// A connection's place; released when dropped.
 pub struct Place {
     pub connection: Arc<Connection>,
     connections: Arc<Connections>,
@@ -61,9 +61,9 @@ impl Connections {
         self.lock().all.len()
     }
 
-    /// Completes when one more connection can be taken from the system. When there is no place left, those that do
-    /// nothing, or that are slow, lose theirs; those that have just come have a moment to say what they want, and until
-    /// then the next wait in the system's queue.
+    /// Completes when one more connection can be accepted. When no place is left, idle and slow connections lose
+    /// theirs. New ones have a short time to send a request, and until then the next connection waits in the system's
+    /// queue.
     pub async fn room(&self) {
         loop {
             let left = self.left.notified();
@@ -88,7 +88,8 @@ impl Connections {
         }
     }
 
-    /// A place for a connection from `address`, after [`Connections::room`]. `None` when this address has its share.
+    /// A place for a connection from `address`, after [`Connections::room`]. `None` when this address has used its
+    /// share.
     pub fn admit(self: &Arc<Self>, address: IpAddr) -> Option<Place> {
         let origin = network::origin(address);
         let is_proxy = self.limits.is_trusted(address);
@@ -111,7 +112,7 @@ impl Connections {
         Some(Place { connection, connections: Arc::clone(self) })
     }
 
-    /// Ends what takes too long, for ever.
+    /// Ends overdue connections; never returns.
     pub async fn sweep(self: Arc<Self>) {
         loop {
             tokio::time::sleep(SWEEP).await;
@@ -123,14 +124,14 @@ impl Connections {
         }
     }
 
-    /// No connection outlives its present request.
+    /// Closes every connection after its current request.
     pub fn close(&self) {
         let mut places = self.lock();
         places.closing = true;
         places.all.values().for_each(|connection| connection.close());
     }
 
-    /// Waits until there are none.
+    /// Waits until no connection is left.
     pub async fn all_left(&self) {
         loop {
             let left = self.left.notified();
@@ -167,14 +168,14 @@ impl Connections {
     }
 }
 
-/// Rank of an idle connection that an app or a provider has used: they may be about to use it again.
+/// Rank of an idle known connection: it may be used again soon.
 const IDLE_KNOWN: u8 = 3;
 
 impl Places {
-    /// Ends up to `batch` connections, of `origin` only when it is given.
+    /// Ends up to `batch` connections; only those of `origin` if given.
     ///
-    /// Strangers first: those of the address with the most, and of these the one that has waited longest. Then slow clients that have proved who they
-    /// are, then their idle ones. A request that is being worked on is never given up.
+    /// Unknown connections first: those of the address with the most, and among these the one that has waited longest.
+    /// Then slow known connections, then idle known ones. A request in progress is never ended.
     fn make_room(&self, now: Instant, batch: usize, origin: Option<IpAddr>) -> Found {
         let mut has_new = false;
         let mut leaving = 0;
@@ -239,7 +240,14 @@ mod tests {
 
     fn connections(all: usize, per_address: usize) -> Arc<Connections> {
         let trusted_proxies = vec![Network::parse("127.0.0.0/8").unwrap()];
-        Arc::new(Connections::new(Limits { all, per_address, waiting: all, waiting_per_app: all, trusted_proxies }))
+        Arc::new(Connections::new(Limits {
+            all,
+            per_address,
+            waiting: all,
+            waiting_per_app: all,
+            trusted_proxies,
+            bounded_by: None,
+        }))
     }
 
     fn at(text: &str) -> IpAddr {
@@ -250,7 +258,7 @@ mod tests {
         place.connection.standing(Instant::now()).is_none()
     }
 
-    /// What the acceptor does, a second after the others came.
+    /// Does what the acceptor does, one second after the other connections arrived.
     fn admit(connections: &Arc<Connections>, ip: &str) -> Option<Place> {
         let later = Instant::now() + Duration::from_secs(1);
         if connections.count() >= connections.limits.all {
@@ -275,11 +283,11 @@ mod tests {
         fifth.connection.request_begins(false);
         drop(fourth);
         let sixth = admit(&connections, "10.0.0.6").unwrap();
-        assert!(is_ended(&known), "an idle connection of an app goes when there is no stranger");
+        assert!(is_ended(&known), "an idle known connection ends when there is no unknown one");
         sixth.connection.request_begins(true);
         drop(known);
         let seventh = admit(&connections, "10.0.0.7").unwrap();
-        assert!(seventh.connection.is_extra, "all are at work");
+        assert!(seventh.connection.is_extra, "all serve requests");
         assert!(!is_ended(&working) && !is_ended(&fifth) && !is_ended(&sixth));
     }
 
@@ -327,13 +335,27 @@ mod tests {
         assert!(is_ended(&of_one[0]) && !is_ended(&of_one[1]));
         third.connection.request_begins(false);
         drop(of_one.remove(0));
-        assert!(connections.admit(at("10.0.0.1")).is_none(), "the others are at work");
+        assert!(connections.admit(at("10.0.0.1")).is_none(), "the others serve requests");
         assert!(connections.admit(at("2001:db8::1")).is_some());
         let of_proxy: Vec<_> = (0..50).map(|_| connections.admit(at("127.0.0.1")).unwrap()).collect();
         assert!(!of_proxy.iter().any(is_ended));
         assert_eq!(connections.count(), 2 + 50);
         drop((of_one, third, of_proxy));
         assert_eq!((connections.count(), connections.lock().per_origin.len()), (0, 0));
+    }
+
+    #[test]
+    fn at_a_stop_who_has_not_asked_yet_has_a_moment() {
+        let connections = connections(2, 2);
+        let [fresh, kept] = ["10.0.0.1", "10.0.0.2"].map(|ip| admit(&connections, ip).unwrap());
+        kept.connection.request_begins(false);
+        kept.connection.answer_begins(false);
+        kept.connection.answer_written();
+        kept.connection.flushed();
+        connections.close();
+        assert!(!fresh.connection.ends_when_idle() && kept.connection.ends_when_idle());
+        let after = |s: f64| fresh.connection.is_overdue(Instant::now() + Duration::from_secs_f64(s));
+        assert!(!after(0.9) && after(1.1));
     }
 
     #[test]
@@ -350,9 +372,9 @@ mod tests {
         one.wants_body(true);
         assert!(!after(11.0) && after(13.0), "a slow body");
         one.body_ended();
-        assert!(!after(99.0) && after(101.0), "a handler that never ends");
+        assert!(!after(99.0) && after(101.0), "a handler that does not end");
         one.answer_begins(false);
-        assert!(!after(29.0) && after(31.0), "an answer that nobody takes");
+        assert!(!after(29.0) && after(31.0), "an answer that the client does not read");
         one.flushed();
         assert!(!after(29.0) && after(31.0), "it is not written yet");
         one.answer_written();

@@ -1,17 +1,17 @@
-//! Headers of every answer: nothing here may be kept by a cache or taken for another type.
+//! Headers of every answer: it must not be cached or interpreted as another type.
 
 use actix_web::http::header::{CACHE_CONTROL, HeaderMap, HeaderValue, X_CONTENT_TYPE_OPTIONS};
 
-/// What [`put`] sets, as lines.
+/// The headers that [`put`] sets, as lines.
 const LINES: &[u8] = b"cache-control: no-store\r\nx-content-type-options: nosniff\r\n";
 
-pub fn put(headers: &mut HeaderMap) {
+pub(super) fn put(headers: &mut HeaderMap) {
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
 }
 
-/// The same for an answer that actix wrote by itself, to a head that it could not read. `None` when this is none.
-pub fn added_to(answer: &[u8]) -> Option<Vec<u8>> {
+/// Adds the headers to an answer that actix wrote itself, to a malformed head. `None` when `answer` is not one.
+pub(super) fn added_to(answer: &[u8]) -> Option<Vec<u8>> {
     let status = answer.strip_prefix(b"HTTP/1.1 ").or_else(|| answer.strip_prefix(b"HTTP/1.0 "))?;
     if status.first() == Some(&b'1') {
         return None;

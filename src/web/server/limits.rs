@@ -1,64 +1,69 @@
-//! How many connections are served, and how long each step of one may take.
+//! Limits: number of connections and time per step.
 
 use std::net::IpAddr;
 use std::time::Duration;
 
 use crate::domain::network::Network;
 
-/// The whole head of a request, from its first byte; for the first request, from the connection on.
-pub const HEAD: Duration = Duration::from_secs(10);
-/// Added to the first head's time here: actix itself answers 408 at [`HEAD`].
-pub const GRACE: Duration = Duration::from_millis(500);
-/// A kept connection without a new request.
-pub const IDLE: Duration = Duration::from_secs(75);
-/// A body, from the end of its head. `web/body.rs` answers 408 before that.
-pub const BODY: Duration = Duration::from_secs(12);
-/// A request that is being worked on. Handlers have shorter limits of their own; this ends one that has lost its way.
-pub const WORK: Duration = Duration::from_secs(100);
-/// A client takes its whole answer within this.
-pub const ANSWER: Duration = Duration::from_secs(30);
-/// After an answer that came before the body was read: what still arrives is thrown away for so long, so that the client
+/// The whole head of a request, from its first byte; for the first request, from the connection's start.
+pub(super) const HEAD: Duration = Duration::from_secs(10);
+/// Added to the first head's limit here, because actix itself answers 408 at [`HEAD`].
+pub(super) const GRACE: Duration = Duration::from_millis(500);
+/// The first request during a shutdown, on a connection that was accepted before. Without it, a proxy that just
+/// connected would see its request aborted, and may not repeat a POST.
+pub(super) const FIRST_AT_STOP: Duration = Duration::from_secs(1);
+/// A kept-alive connection without a new request.
+pub(super) const IDLE: Duration = Duration::from_secs(75);
+/// A body, from the end of its head. `web/body.rs` answers 408 earlier.
+pub(super) const BODY: Duration = Duration::from_secs(12);
+/// A request in progress. Handlers have shorter limits of their own; this one ends a handler that hangs.
+pub(super) const WORK: Duration = Duration::from_secs(100);
+/// The client has to read the whole answer within this time.
+pub(super) const ANSWER: Duration = Duration::from_secs(30);
+/// After an answer that was sent before the body was read: further input is discarded for this time, so that the client
 /// reads the answer instead of a reset.
-pub const DRAIN: Duration = Duration::from_secs(2);
-/// Most bytes of a head.
-pub const HEAD_BYTES: usize = 32 * 1024;
+pub(super) const DRAIN: Duration = Duration::from_secs(2);
+/// Maximum length of a head in bytes.
+pub(super) const HEAD_BYTES: usize = 32 * 1024;
 
 /// Files that the process needs besides connections: log, listener, pollers of the threads, settings, name lookups.
 const FILES: u64 = 40;
-/// Places beyond the limit. A connection there is asked about its health, or answered 503.
-pub const RESERVE: usize = 32;
-/// Connections when nobody sets another number: about 16 KiB of memory each.
+/// Places beyond the limit. A connection there serves health checks; other requests are answered with 503.
+pub(super) const RESERVE: usize = 32;
+/// Default number of connections: about 16 KiB of memory each.
 const MOST: u64 = 20_000;
-/// However few descriptors there are.
+/// Minimum number of connections, whatever the number of descriptors.
 const LEAST: u64 = 16;
-/// Sends for which descriptors are kept at most, as a part of all.
+/// At most one in this many descriptors is reserved for sends.
 const SENDS_SHARE: u64 = 8;
 
-/// Bounds of the connections.
+/// Limits of the connections.
 #[derive(Clone, Debug)]
 pub struct Limits {
     /// All connections.
     pub all: usize,
-    /// Of one address, unless it is a trusted proxy's.
+    /// Per address, unless it is a trusted proxy's.
     pub per_address: usize,
-    /// Requests that may wait for a message at a time, and those of one app.
+    /// Requests that may wait for a message at the same time, and those of one app.
     pub waiting: usize,
     pub waiting_per_app: usize,
-    /// Proxies, whose connections are those of many clients.
+    /// Proxies, whose connections carry many clients.
     pub trusted_proxies: Vec<Network>,
+    /// The limit of open files, if it determines `all`.
+    pub bounded_by: Option<u64>,
 }
 
 /// What else the process needs descriptors for.
 pub struct Needs {
     /// Connections of all database pools.
     pub database: u64,
-    /// Calls to providers at a time.
+    /// Concurrent calls to providers.
     pub sends: u64,
 }
 
 impl Limits {
-    /// In step with `descriptors`. Keeps room for the database, sends and health checks. `all` and `per_address` are the
-    /// settings, which can only lower what there is room for.
+    /// Computes the limits from `descriptors`. Reserves descriptors for the database, sends and health checks. The
+    /// settings `all` and `per_address` can only lower the result.
     pub fn new(
         descriptors: u64,
         needs: &Needs,
@@ -71,12 +76,10 @@ impl Limits {
         let room = usize::try_from(descriptors.saturating_sub(kept).max(LEAST)).unwrap_or(usize::MAX);
         let most = all.unwrap_or(MOST as usize);
         let all = room.min(most);
-        if room < most {
-            tracing::info!(descriptors, connections = all, "the limit of open files bounds the connections");
-        }
         let per_address = per_address.unwrap_or((all / 4).max(8)).min(all);
         let (waiting, waiting_per_app) = (all / 4 * 3, all / 5 * 3);
-        Self { all, per_address, waiting, waiting_per_app, trusted_proxies }
+        let bounded_by = (room < most).then_some(descriptors);
+        Self { all, per_address, waiting, waiting_per_app, trusted_proxies, bounded_by }
     }
 
     pub fn is_trusted(&self, address: IpAddr) -> bool {
@@ -96,7 +99,7 @@ mod tests {
             assert_eq!(all(descriptors, None), expected, "{descriptors} descriptors");
         }
         assert_eq!(all(1 << 20, Some(50_000)), 50_000);
-        assert_eq!(all(1024, Some(50_000)), 794, "a setting does not make descriptors");
+        assert_eq!(all(1024, Some(50_000)), 794, "a setting cannot exceed the descriptors");
         assert_eq!(all(1024, Some(100)), 100);
         let limits = Limits::new(1024, &needs, None, Some(5_000), vec![Network::parse("127.0.0.0/8").unwrap()]);
         assert_eq!(limits.per_address, 794);

@@ -1,10 +1,10 @@
-//! The HTTP server: accepts connections up to what the process can hold, gives each a deadline for each of its steps, and
-//! ends those that do nothing when others need their place.
+//! The HTTP server: accepts as many connections as the process can hold, sets a time limit for each step of a
+//! connection, and ends idle connections when others need their place.
 //!
-//! actix parses and answers. What it does not do is done here: it has no deadline for the second head of a connection or
-//! for a body that no handler reads, and it counts connections per thread, whatever the descriptors.
+//! actix parses requests and writes answers. This module adds what it lacks: a time limit for the second head of a
+//! connection and for a body that no handler reads, and a count of connections by descriptors instead of by thread.
 
-mod connection;
+pub(crate) mod connection;
 mod connections;
 mod headers;
 mod limits;
@@ -12,14 +12,13 @@ mod stream;
 mod track;
 mod worker;
 
-use std::io;
-use std::net::{SocketAddr, TcpListener as StdListener};
+use std::io::{self, ErrorKind};
+use std::net::{SocketAddr, TcpListener as StdListener, TcpStream as StdStream};
 use std::sync::Arc;
 use std::time::Duration;
 
 use actix_web::web;
-use futures_util::FutureExt;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpListener;
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 
@@ -30,12 +29,12 @@ use crate::telemetry;
 use crate::web::api::Api;
 use crate::web::server::worker::Worker;
 
-/// Connections that wait in the system until they are accepted.
+/// Connections that wait in the system's queue until they are accepted.
 const BACKLOG: i32 = 1024;
-/// Pause after the system could not give a connection, as when the whole machine is out of files.
+/// Pause after the system failed to provide a connection, for example when the machine has no free files.
 const REFUSED: Duration = Duration::from_millis(50);
 
-/// A server that is up.
+/// A running server.
 pub struct Server {
     connections: Arc<Connections>,
     acceptor: JoinHandle<Vec<Worker>>,
@@ -44,16 +43,19 @@ pub struct Server {
 }
 
 impl Server {
-    /// Call it inside a tokio runtime: connections are accepted there, and served by `workers` threads of their own.
+    /// Call it inside a tokio runtime. Connections are accepted there and served by `workers` threads.
     ///
     /// # Errors
-    /// When the listener cannot be used, or there are no threads.
+    /// When the listener cannot be used, or no threads can be started.
     pub fn start(listener: StdListener, workers: usize, limits: Limits, api: &web::Data<Api>) -> io::Result<Self> {
         listener.set_nonblocking(true)?;
-        // Once more, for a longer queue than the standard library asks for.
+        // Called again for a longer queue than the standard library requests.
         rustix::net::listen(&listener, BACKLOG)?;
         let listener = TcpListener::from_std(listener)?;
         let workers = (0..workers).map(|n| Worker::start(n, api.clone())).collect::<io::Result<Vec<_>>>()?;
+        if let Some(descriptors) = limits.bounded_by {
+            tracing::info!(descriptors, connections = limits.all, "the limit of open files bounds the connections");
+        }
         let connections = Arc::new(Connections::new(limits));
         let sweeper = tokio::spawn(Arc::clone(&connections).sweep());
         let stop = Arc::new(Notify::new());
@@ -61,13 +63,13 @@ impl Server {
         Ok(Self { connections, acceptor, stop, sweeper })
     }
 
-    /// Takes no more connections, closes those that are idle, and lets requests finish for at most `patience`.
+    /// Accepts no more connections, closes idle ones, and lets requests finish for at most `patience`.
     pub async fn stop(self, patience: Duration) {
         self.stop.notify_one();
         let workers = self.acceptor.await.unwrap_or_default();
         self.connections.close();
         if tokio::time::timeout(patience, self.connections.all_left()).await.is_err() {
-            tracing::warn!(connections = self.connections.count(), "some requests did not finish");
+            tracing::warn!(connections = self.connections.count(), "some requests did not finish before the stop");
             self.connections.end_all();
         }
         self.sweeper.abort();
@@ -75,15 +77,14 @@ impl Server {
     }
 }
 
-/// Gives each connection that gets a place to the worker with the fewest, until `stop`. Returns the workers.
+/// Passes each admitted connection to the worker with the fewest, until `stop`. Returns the workers.
 async fn accept(
     listener: TcpListener,
     workers: Vec<Worker>,
     connections: Arc<Connections>,
     stop: Arc<Notify>,
 ) -> Vec<Worker> {
-    let give = |socket: TcpStream, peer: SocketAddr| {
-        let Ok(socket) = socket.into_std() else { return };
+    let give = |socket: StdStream, peer: SocketAddr| {
         let place = connections.admit(peer.ip());
         if let (Some(place), Some(worker)) = (place, workers.iter().min_by_key(|worker| worker.load())) {
             worker.give(socket, place);
@@ -98,7 +99,11 @@ async fn accept(
             biased;
             () = stop.notified() => break,
             accepted = next => match accepted {
-                Ok((socket, peer)) => give(socket, peer),
+                Ok((socket, peer)) => {
+                    if let Ok(socket) = socket.into_std() {
+                        give(socket, peer);
+                    }
+                }
                 Err(error) => {
                     if telemetry::may_tell("connections that could not be accepted") {
                         tracing::warn!(%error, "cannot accept a connection");
@@ -108,10 +113,18 @@ async fn accept(
             }
         }
     }
-    // Those who were let in by the system already would be reset.
-    while let Some(Ok((socket, peer))) = listener.accept().now_or_never() {
-        give(socket, peer);
+    // Connections in the system's queue would be reset, so they are accepted first. The system itself is asked, because
+    // tokio reports nothing until it has been notified of them.
+    if let Ok(listener) = listener.into_std() {
+        loop {
+            match listener.accept() {
+                Ok((socket, peer)) if socket.set_nonblocking(true).is_ok() => give(socket, peer),
+                // The client left while it waited.
+                Ok(_) => {}
+                Err(error) if matches!(error.kind(), ErrorKind::ConnectionAborted | ErrorKind::Interrupted) => {}
+                Err(_) => break,
+            }
+        }
     }
-    drop(listener);
     workers
 }

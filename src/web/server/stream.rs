@@ -1,4 +1,4 @@
-//! The socket of a connection, which tells the connection what passes.
+//! The socket of a connection; it reports its traffic to the connection.
 
 use std::io;
 use std::pin::Pin;
@@ -11,17 +11,17 @@ use tokio::net::TcpStream;
 use crate::web::server::connection::Connection;
 use crate::web::server::headers;
 
-pub struct Stream {
+pub(super) struct Stream {
     socket: TcpStream,
     pub(super) connection: Arc<Connection>,
-    /// Bytes read since the others had their turn.
+    /// Bytes read since other parts last ran.
     turn: usize,
-    /// An answer of actix's own, with our headers, as far as it is not written yet.
+    /// The unwritten rest of an answer from actix itself, with our headers.
     own_answer: Vec<u8>,
 }
 
 impl Stream {
-    pub fn new(socket: TcpStream, connection: Arc<Connection>) -> Self {
+    pub(super) fn new(socket: TcpStream, connection: Arc<Connection>) -> Self {
         Self { socket, connection, turn: 0, own_answer: Vec::new() }
     }
 
@@ -45,7 +45,7 @@ impl AsyncRead for Stream {
             return Poll::Pending;
         };
         if this.turn >= most {
-            // What was read is handled before more is: otherwise actix buffers 128 KiB of each connection.
+            // Input is handled before more is read: otherwise actix buffers 128 KiB per connection.
             this.turn = 0;
             cx.waker().wake_by_ref();
             return Poll::Pending;

@@ -1,4 +1,4 @@
-//! Round each request: tells the connection where it stands, and sees to what every answer needs.
+//! Wraps each request: reports its step to the connection, and adds what every answer needs.
 
 use std::cell::{Cell, RefCell};
 use std::pin::Pin;
@@ -14,25 +14,26 @@ use actix_web::http::{ConnectionType, header};
 use actix_web::web::Bytes;
 use futures_util::{FutureExt, Stream, StreamExt};
 
-use crate::web::problem::Problem;
+use crate::web::problem::ApiError;
+use crate::web::routes;
 use crate::web::server::connection::Connection;
 use crate::web::server::headers;
 
-/// Answered also on connections for which there was no place.
+/// Also answered on connections without a regular place.
 const HEALTH: [&str; 2] = ["/healthz", "/readyz"];
-/// Of a body that nobody read, so much is thrown away when it is there already.
+/// Maximum number of bytes of an unread body that are discarded if they have already arrived.
 const LEFT_OVER: usize = 64 * 1024;
-/// How often it is looked whether it is there.
+/// Number of checks whether they have arrived.
 const LOOKS: usize = 3;
 
-/// What is known of a request before it is worked on.
-pub struct Tracked {
+/// What is known about a request before its handler runs.
+pub(super) struct Tracked {
     connection: Option<Arc<Connection>>,
     body: Option<Body>,
 }
 
 impl Tracked {
-    pub fn begin(request: &mut ServiceRequest) -> Self {
+    pub(super) fn begin(request: &mut ServiceRequest) -> Self {
         let connection = request.conn_data::<Arc<Connection>>().cloned();
         let mut body = None;
         if let Some(connection) = &connection {
@@ -47,14 +48,17 @@ impl Tracked {
         Self { connection, body }
     }
 
-    /// The answer to give at once, where there was no place for this connection.
-    pub fn refusal(&self, request: &ServiceRequest) -> Option<Problem> {
+    /// The answer to give at once if this connection has no regular place, or if the path does not exist.
+    pub(super) fn refusal(&self, request: &ServiceRequest) -> Option<ApiError> {
+        if routes::is_ambiguous(request.uri().path()) {
+            return Some(ApiError::NoRoute);
+        }
         let is_extra = self.connection.as_ref().is_some_and(|connection| connection.is_extra);
-        (is_extra && !HEALTH.contains(&request.path())).then_some(Problem::Overloaded)
+        (is_extra && !HEALTH.contains(&request.path())).then_some(ApiError::Overloaded)
     }
 
-    /// `stopping`: clients are to find another instance for their next request.
-    pub async fn end(self, response: ServiceResponse<BoxBody>, stopping: bool) -> ServiceResponse<Answer> {
+    /// `stopping`: clients should use another instance for their next request.
+    pub(super) async fn end(self, response: ServiceResponse<BoxBody>, stopping: bool) -> ServiceResponse<Answer> {
         let Self { connection, body } = self;
         let mut response = response;
         headers::put(response.headers_mut());
@@ -77,7 +81,7 @@ fn has_body(request: &ServiceRequest) -> bool {
     request.headers().contains_key(header::TRANSFER_ENCODING) || length.is_some_and(|length| length.trim() != "0")
 }
 
-/// A request's body that tells its connection when more of it is wanted. Clones are one.
+/// A request's body; it tells its connection when more of it is wanted. Clones share one state.
 #[derive(Clone)]
 struct Body {
     payload: Rc<RefCell<Payload>>,
@@ -90,7 +94,7 @@ impl Body {
         Self { payload: Rc::new(RefCell::new(payload)), ended: Rc::default(), connection }
     }
 
-    /// Whether bytes of the body are still on their way. What is there already is thrown away.
+    /// Whether bytes of the body are still to come. Bytes that have arrived are discarded.
     async fn left_unread(mut self) -> bool {
         let mut bytes = 0;
         for _ in 0..LOOKS {
@@ -103,7 +107,7 @@ impl Body {
             if self.ended.get() || bytes > LEFT_OVER {
                 break;
             }
-            // actix has not looked at what came behind the head when the answer is given at once.
+            // When the answer is given at once, actix has not read the bytes after the head.
             tokio::task::yield_now().await;
         }
         !self.ended.get()
@@ -130,8 +134,8 @@ impl Stream for Body {
     }
 }
 
-/// An answer's body that tells its connection when the whole of it was taken.
-pub struct Answer {
+/// An answer's body; it tells its connection when all of it was taken.
+pub(super) struct Answer {
     body: BoxBody,
     connection: Option<Arc<Connection>>,
 }

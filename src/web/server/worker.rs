@@ -1,4 +1,4 @@
-//! A thread that serves connections. actix's services stay on the thread that made them.
+//! A thread that serves connections. actix's services stay on the thread that created them.
 
 use std::net::TcpStream as StdStream;
 use std::pin::pin;
@@ -25,8 +25,8 @@ use crate::web::server::limits;
 use crate::web::server::stream::Stream;
 use crate::web::server::track::Tracked;
 
-/// Where the acceptor puts connections.
-pub struct Worker {
+/// Receives connections from the acceptor.
+pub(super) struct Worker {
     queue: mpsc::UnboundedSender<(StdStream, Place)>,
     connections: Arc<AtomicUsize>,
     thread: JoinHandle<()>,
@@ -34,10 +34,10 @@ pub struct Worker {
 
 impl Worker {
     /// # Errors
-    /// When the system gives no thread or no poller.
-    pub fn start(number: usize, api: web::Data<Api>) -> std::io::Result<Self> {
+    /// When the system provides no thread or no poller.
+    pub(super) fn start(number: usize, api: web::Data<Api>) -> std::io::Result<Self> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        // Bounded by the places that there are.
+        // Bounded by the number of places.
         let (queue, mut queued) = mpsc::unbounded_channel::<(StdStream, Place)>();
         let connections = Arc::new(AtomicUsize::new(0));
         let count = Arc::clone(&connections);
@@ -57,17 +57,17 @@ impl Worker {
         Ok(Self { queue, connections, thread })
     }
 
-    pub fn load(&self) -> usize {
+    pub(super) fn load(&self) -> usize {
         self.connections.load(Ordering::Relaxed)
     }
 
-    pub fn give(&self, socket: StdStream, place: Place) {
-        // A worker that is gone drops it, which closes it.
+    pub(super) fn give(&self, socket: StdStream, place: Place) {
+        // If the worker is gone, the socket is dropped and so closed.
         let _ = self.queue.send((socket, place));
     }
 
-    /// Ends the thread, with what it still serves. Blocks until it is over.
-    pub fn stop(self) {
+    /// Ends the thread and the connections it still serves. Blocks until it has ended.
+    pub(super) fn stop(self) {
         drop(self.queue);
         let _ = self.thread.join();
     }
@@ -104,7 +104,7 @@ async fn service(api: web::Data<Api>) -> Option<impl Service<(Stream, Peer)>> {
         }
     });
     let http = HttpService::<Stream, _, _>::build()
-        // Ours to end, see `Connection::is_overdue`.
+        // We end idle connections, see `Connection::is_overdue`.
         .keep_alive(KeepAlive::Os)
         .client_request_timeout(limits::HEAD)
         .client_disconnect_timeout(limits::DRAIN)
@@ -132,7 +132,7 @@ async fn serve(service: &impl Service<(Stream, Peer)>, socket: StdStream, place:
             tokio::select! {
                 biased;
                 _ = &mut served => return,
-                // Whatever it waits for is dropped, and its socket closed.
+                // Whatever the connection waits for is dropped, and its socket closed.
                 () = place.connection.end.notified() => if place.connection.is_over() { return },
             }
         }

@@ -1,4 +1,4 @@
-//! The whole service on a database of its own, with a stopped clock and the simulator: tests move time by hand.
+//! The whole service on a separate database, with a stopped clock and the simulator; tests advance time themselves.
 
 use std::net::TcpListener;
 use std::path::Path;
@@ -12,23 +12,24 @@ use hmac::{Hmac, KeyInit, Mac};
 use otpost::app::{App, Loops, Means, Running};
 use otpost::clock::Clock;
 use otpost::config::Settings;
+use otpost::domain::app_id::AppId;
 use otpost::domain::code_keys::{CodeKey, CodeKeys};
-use otpost::domain::event::Event;
 use otpost::domain::ids::MessageId;
 use otpost::domain::phone::Phone;
 use otpost::domain::receipt::{DeliveryReceipt, ErrorClass, Failure, Status};
-use otpost::rehearsal;
 use otpost::reload::Reload;
-use otpost::services::accept_message::{AcceptMessage, NewMessage};
-use otpost::services::ask::Ask;
-use otpost::services::backlog::Backlog;
-use otpost::services::dispatch::Dispatch;
-use otpost::services::memory::NumberMemory;
-use otpost::services::pulse::Pulse;
-use otpost::services::take_callback::TakeCallback;
-use otpost::services::take_pulse::TakePulse;
-use otpost::services::transitions::{Command, Record, Transitions};
-use otpost::services::{end_lives, recover, replace};
+use otpost::services::accounts::backlog::Backlog;
+use otpost::services::accounts::pulse::Pulse;
+use otpost::services::accounts::take_pulse::TakePulse;
+use otpost::services::callbacks::status_queries::StatusQueries;
+use otpost::services::callbacks::take_callback::TakeCallback;
+use otpost::services::delivery::dispatch::Dispatch;
+use otpost::services::delivery::{end_lives, recover, replace};
+use otpost::services::ledger::command::{Command, RecordedEvent};
+use otpost::services::ledger::transitions::Transitions;
+use otpost::services::messages::accept_message::{AcceptMessage, NewMessage};
+use otpost::services::routing::memory::NumberMemory;
+use otpost::simulated;
 use otpost::simulator::{SimConfig, SimTime, Simulator};
 use otpost::store::database::Database;
 use otpost::store::receipts::ReceivedReceipt;
@@ -43,7 +44,7 @@ use crate::helpers::invariants;
 /// One step of [`TestApp::pass`].
 const STEP: Duration = Duration::from_millis(250);
 
-pub struct TestApp {
+pub(crate) struct TestApp {
     pub database: TestDatabase,
     pub pool: PgPool,
     pub clock: Clock,
@@ -54,7 +55,7 @@ pub struct TestApp {
     pub settings: Settings,
     pub transitions: Transitions,
     pub dispatch: Arc<Dispatch>,
-    pub ask: Arc<Ask>,
+    pub ask: Arc<StatusQueries>,
     pub accept: AcceptMessage,
     pub callbacks: TakeCallback,
     pub pulse: Pulse,
@@ -65,22 +66,22 @@ pub struct TestApp {
     pub running: Running,
 }
 
-/// Where every stopped clock starts.
-pub fn start() -> DateTime<Utc> {
+/// The start time of every stopped clock.
+pub(crate) fn start() -> DateTime<Utc> {
     DateTime::from_timestamp(1_789_034_400, 0).expect("a time")
 }
 
-pub fn code_keys() -> CodeKeys {
+pub(crate) fn code_keys() -> CodeKeys {
     CodeKeys::new(vec![CodeKey::new(1, &[7; 32]).expect("long enough")]).expect("one key")
 }
 
-/// Runs `test` and looks at every table after it.
-pub async fn with_app<F: AsyncFnOnce(&TestApp)>(test: F) {
+/// Runs `test` and checks the invariants of every table afterwards.
+pub(crate) async fn with_app<F: AsyncFnOnce(&TestApp)>(test: F) {
     with_settings(|_| {}, test).await;
 }
 
 /// The same with other settings.
-pub async fn with_settings<F: AsyncFnOnce(&TestApp)>(change: impl FnOnce(&mut Settings), test: F) {
+pub(crate) async fn with_settings<F: AsyncFnOnce(&TestApp)>(change: impl FnOnce(&mut Settings), test: F) {
     let app = TestApp::start(change).await;
     test(&app).await;
     invariants::check(&app.pool, app.clock.now()).await;
@@ -88,30 +89,30 @@ pub async fn with_settings<F: AsyncFnOnce(&TestApp)>(change: impl FnOnce(&mut Se
 }
 
 impl TestApp {
-    /// The pool as the functions of the store take it.
-    pub fn store(&self) -> Database {
+    /// The pool in the type that the store's functions take.
+    pub(crate) fn store(&self) -> Database {
         self.pool.clone().into()
     }
 
-    pub async fn start(change: impl FnOnce(&mut Settings)) -> Self {
+    pub(crate) async fn start(change: impl FnOnce(&mut Settings)) -> Self {
         let database = fresh_database().await;
         let start_unix_ms = u64::try_from(start().timestamp_millis()).ok();
         let config = SimConfig { time: SimTime::Manual { start_unix_ms }, ..SimConfig::manual(1) };
         let sim = Simulator::start(config, ([127, 0, 0, 1], 0).into()).expect("the simulator starts");
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
         let listen = listener.local_addr().expect("an address");
-        let mut settings = rehearsal::settings(Path::new("/nonexistent"), listen, &sim.url(), 15);
+        let mut settings = simulated::settings(Path::new("/nonexistent"), listen, &sim.url(), 15);
         settings.server.workers = 1;
         settings.database.connections = 4;
         settings.database.ledger_connections = 4;
-        // Hanging answers are waited for by the wall clock; a busy machine must not look like one.
+        // Hanging answers are waited for in real time; a busy machine must not look like one.
         settings.sending.client.connect_timeout = Duration::from_secs(2);
         settings.sending.client.total_timeout = Duration::from_secs(3);
-        // Tests of the breaker set their own measure.
+        // Tests of the breaker set their own threshold.
         settings.sending.breaker_failures = 10_000;
         change(&mut settings);
-        for account in rehearsal::ACCOUNTS {
-            let url = rehearsal::callback_url(&settings.server.public_url, account);
+        for account in &simulated::accounts() {
+            let url = simulated::callback_url(&settings.server.public_url, account);
             sim.set_callback(account, Some(&url)).expect("the simulator has the account");
         }
         let clock = Clock::stopped(start());
@@ -131,7 +132,7 @@ impl TestApp {
         let memory = app.api.memory.clone();
         let reload = Arc::clone(&app.reload);
         let backlog = app.backlog.clone();
-        let key = app.api.app_keys.create("shop", "test").await.expect("a key").key.expose().to_owned();
+        let key = app.api.app_keys.create(&AppId::stored("shop"), "test").await.expect("a key").key.expose().to_owned();
         let running = app.start(listener, Loops::ByHand).expect("the app starts");
         let url = format!("http://{listen}");
         let pool = database.pool().await;
@@ -159,14 +160,14 @@ impl TestApp {
         }
     }
 
-    pub async fn stop(self) {
+    pub(crate) async fn stop(self) {
         self.running.stop(false).await;
         self.sim.stop().await;
         self.pool.close().await;
     }
 
-    /// One more instance on the same database, by the same clock, that is not started.
-    pub async fn one_more(&self, settings: &Settings) -> App {
+    /// One more instance on the same database and clock, not started.
+    pub(crate) async fn one_more(&self, settings: &Settings) -> App {
         let means = Means {
             database_url: self.database.url().to_owned(),
             code_keys: code_keys(),
@@ -176,15 +177,15 @@ impl TestApp {
         App::build(settings, means).await.expect("the app is built")
     }
 
-    /// Goes round all loops until none has anything left to do.
-    pub async fn run_workers(&self) {
+    /// Runs all loops until none has anything left to do.
+    pub(crate) async fn run_workers(&self) {
         loop {
             let round = self.dispatch.run_once().await.expect("the sender goes round");
             let mut busy = !round.sends.is_empty();
             for send in round.sends {
                 send.await.expect("a send ends");
             }
-            let round = self.ask.run_once().await.expect("the asker goes round");
+            let round = self.ask.run_once().await.expect("a round of status queries");
             busy |= round.due > 0;
             for question in round.asked {
                 question.await.expect("a question ends");
@@ -200,8 +201,8 @@ impl TestApp {
         self.take_pulse.run_once().await.expect("the pulse is taken");
     }
 
-    /// Lets time pass for the service and for the simulator, in small steps.
-    pub async fn pass(&self, time: Duration) {
+    /// Advances time for the service and for the simulator, in small steps.
+    pub(crate) async fn pass(&self, time: Duration) {
         let mut left = time;
         self.run_workers().await;
         while !left.is_zero() {
@@ -213,7 +214,7 @@ impl TestApp {
         }
     }
 
-    pub async fn request(&self, method: reqwest::Method, path: &str, body: Option<Value>) -> (u16, Value) {
+    pub(crate) async fn request(&self, method: reqwest::Method, path: &str, body: Option<Value>) -> (u16, Value) {
         let mut request = self.http.request(method, format!("{}{path}", self.url)).bearer_auth(&self.key);
         if let Some(body) = body {
             request = request.header("content-type", "application/json").body(body.to_string());
@@ -224,30 +225,30 @@ impl TestApp {
         (status, serde_json::from_str(&text).unwrap_or(Value::String(text)))
     }
 
-    pub async fn post(&self, path: &str, body: Value) -> (u16, Value) {
+    pub(crate) async fn post(&self, path: &str, body: Value) -> (u16, Value) {
         self.request(reqwest::Method::POST, path, Some(body)).await
     }
 
-    pub async fn get(&self, path: &str) -> (u16, Value) {
+    pub(crate) async fn get(&self, path: &str) -> (u16, Value) {
         self.request(reqwest::Method::GET, path, None).await
     }
 
     /// Sends a code to `to`; returns the message's id.
-    pub async fn send(&self, to: &str) -> String {
+    pub(crate) async fn send(&self, to: &str) -> String {
         let (status, answer) = self.post("/v1/messages", serde_json::json!({ "to": to })).await;
         assert_eq!(status, 202, "{answer}");
         answer["id"].as_str().expect("an id").to_owned()
     }
 
     /// Posts a callback as the provider of `account` signs it. The account must be one of the simulator's.
-    pub async fn callback(&self, account: &str, body: &str) -> u16 {
+    pub(crate) async fn callback(&self, account: &str, body: &str) -> u16 {
         let (query, header) = signed(account, body.as_bytes(), self.clock.now());
         let request = self.http.post(format!("{}/webhooks/{account}{query}", self.url)).body(body.to_owned());
         let request = header.into_iter().fold(request, |request, (name, value)| request.header(name, value));
         request.send().await.expect("the service answers").status().as_u16()
     }
 
-    pub async fn message(&self, id: &str) -> Value {
+    pub(crate) async fn message(&self, id: &str) -> Value {
         let (status, message) = self.get(&format!("/v1/messages/{id}")).await;
         assert_eq!(status, 200, "{message}");
         message
@@ -255,14 +256,14 @@ impl TestApp {
 }
 
 /// Lower-case hexadecimal HMAC-SHA256.
-pub fn hmac_hex(secret: &str, parts: &[&[u8]]) -> String {
+pub(crate) fn hmac_hex(secret: &str, parts: &[&[u8]]) -> String {
     let mut mac = Hmac::<Sha256>::new_from_slice(secret.as_bytes()).expect("HMAC takes a key of any length");
     parts.iter().for_each(|part| mac.update(part));
     hex::encode(mac.finalize().into_bytes())
 }
 
 /// The query and the header with which the simulator's account proves a callback.
-pub fn signed(account: &str, body: &[u8], now: DateTime<Utc>) -> (String, Option<(&'static str, String)>) {
+pub(crate) fn signed(account: &str, body: &[u8], now: DateTime<Utc>) -> (String, Option<(&'static str, String)>) {
     let ycloud = |secret: &str| {
         let t = now.timestamp().to_string();
         let signature = hmac_hex(secret, &[t.as_bytes(), b".", body]);
@@ -270,22 +271,22 @@ pub fn signed(account: &str, body: &[u8], now: DateTime<Utc>) -> (String, Option
     };
     match account {
         "meta-main" => {
-            let signature = hmac_hex(otpost::simulator::META_APP_SECRET, &[body]);
+            let signature = hmac_hex(otpost::simulator::faces::meta::APP_SECRET, &[body]);
             (String::new(), Some(("X-Hub-Signature-256", format!("sha256={signature}"))))
         }
-        "ycloud-wa" => ycloud(otpost::simulator::YCLOUD_WA_SECRET),
-        "ycloud-sms" => ycloud(otpost::simulator::YCLOUD_SMS_SECRET),
+        "ycloud-wa" => ycloud(otpost::simulator::faces::ycloud::WHATSAPP_SECRET),
+        "ycloud-sms" => ycloud(otpost::simulator::faces::ycloud::SMS_SECRET),
         "cliqtel-wa" => ("?token=sim-cliqtel-callback-token".to_owned(), None),
         "infobip-wa" => ("?token=sim-infobip-callback-token".to_owned(), None),
         "infobip-sms" => {
-            let pair = BASE64_STANDARD.encode(otpost::simulator::INFOBIP_BASIC);
+            let pair = BASE64_STANDARD.encode(otpost::simulator::faces::infobip::BASIC);
             (String::new(), Some(("Authorization", format!("Basic {pair}"))))
         }
         "sleekflow-wa" => (String::new(), Some(("X-Otp-Hook-Secret", "sim-sleekflow-hook-secret".to_owned()))),
         "engagelab-wa" => (String::new(), Some(("X-CALLBACK-ID", callback_id(&Uuid::now_v7().to_string(), now)))),
         "http-wa" => {
-            let mut mac =
-                Hmac::<Sha512>::new_from_slice(otpost::simulator::HTTP_SECRET.as_bytes()).expect("any length");
+            let mut mac = Hmac::<Sha512>::new_from_slice(otpost::simulator::faces::described::SECRET.as_bytes())
+                .expect("any length");
             mac.update(body);
             (String::new(), Some(("X-Agg-Signature", BASE64_STANDARD.encode(mac.finalize().into_bytes()))))
         }
@@ -295,15 +296,15 @@ pub fn signed(account: &str, body: &[u8], now: DateTime<Utc>) -> (String, Option
 }
 
 /// `X-CALLBACK-ID` of the simulator's accounts at EngageLab. A nonce counts once.
-pub fn callback_id(nonce: &str, now: DateTime<Utc>) -> String {
-    let (t, username) = (now.timestamp().to_string(), otpost::simulator::ENGAGELAB_USERNAME);
+pub(crate) fn callback_id(nonce: &str, now: DateTime<Utc>) -> String {
+    let (t, username) = (now.timestamp().to_string(), otpost::simulator::faces::engagelab::USERNAME);
     let parts = [t.as_bytes(), nonce.as_bytes(), username.as_bytes()];
-    let signature = hmac_hex(otpost::simulator::ENGAGELAB_CALLBACK_SECRET, &parts);
+    let signature = hmac_hex(otpost::simulator::faces::engagelab::CALLBACK_SECRET, &parts);
     format!("timestamp={t};nonce={nonce};username={username};signature={signature}")
 }
 
-/// What an app asks for that names a number and nothing else.
-pub fn plain(to: &str) -> NewMessage {
+/// A request with a number and nothing else.
+pub(crate) fn plain(to: &str) -> NewMessage {
     NewMessage {
         to: Phone::parse(to).expect("a number"),
         purpose: "login".to_owned(),
@@ -321,12 +322,12 @@ pub fn plain(to: &str) -> NewMessage {
 }
 
 /// The id of a message's first attempt.
-pub fn first_attempt(message: &str) -> String {
+pub(crate) fn first_attempt(message: &str) -> String {
     format!("{}01", &message[..34])
 }
 
 /// One status of Meta's, by our reference.
-pub fn meta_status(attempt: &str, status: &str, at: DateTime<Utc>) -> Value {
+pub(crate) fn meta_status(attempt: &str, status: &str, at: DateTime<Utc>) -> Value {
     let mut item = serde_json::json!({
         "id": format!("wamid.{attempt}"), "status": status, "timestamp": at.timestamp().to_string(),
         "recipient_id": "628123451234", "biz_opaque_callback_data": attempt,
@@ -337,8 +338,8 @@ pub fn meta_status(attempt: &str, status: &str, at: DateTime<Utc>) -> Value {
     item
 }
 
-/// What the ledger is told when a provider says so of a message's first attempt.
-pub fn told(account: &str, message: MessageId, status: Status, at: DateTime<Utc>) -> Command {
+/// The command for the ledger when a provider reports this status of a message's first attempt.
+pub(crate) fn told(account: &str, message: MessageId, status: Status, at: DateTime<Utc>) -> Command {
     let failure = (status == Status::Failed).then(|| Failure::new("131026", ErrorClass::RecipientUnreachable));
     let provider_message_id = format!("wamid.{message}");
     let receipt = DeliveryReceipt { status, attempt_id: None, provider_message_id, provider_at: None, failure };
@@ -348,14 +349,13 @@ pub fn told(account: &str, message: MessageId, status: Status, at: DateTime<Utc>
         callback_id: Uuid::now_v7(),
         account: account.to_owned(),
         received_at: at,
-        receipt: receipt.clone(),
+        receipt,
     };
-    let event = Event::Receipt { attempt_no: 1, receipt };
-    Command { message, event, at, record: Record::Receipt(Box::new(received)) }
+    Command { message, event: RecordedEvent::Receipt { attempt_no: 1, received: Box::new(received) }, at }
 }
 
 /// A callback of Meta's with these statuses.
-pub fn meta_body(statuses: &[Value]) -> String {
+pub(crate) fn meta_body(statuses: &[Value]) -> String {
     serde_json::json!({ "object": "whatsapp_business_account", "entry": [{ "id": "1", "changes": [{
         "field": "messages",
         "value": { "messaging_product": "whatsapp", "metadata": {}, "statuses": statuses },

@@ -1,5 +1,5 @@
-//! A plain TCP balancer: each connection goes to the next server in turn, and to the one after it when that refuses. It
-//! knows nothing of HTTP and asks nobody whether he is well.
+//! A plain TCP balancer: each connection goes to the next server in turn, or to the one after it if that refuses. It
+//! knows nothing of HTTP and does no health checks.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -8,8 +8,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use tokio::io::copy_bidirectional;
 use tokio::net::{TcpListener, TcpStream};
 
-/// Runs until its runtime ends. Returns where it listens.
-pub async fn balance(servers: Vec<SocketAddr>) -> SocketAddr {
+/// Runs until its runtime ends. Returns its address.
+pub(crate) async fn balance(servers: Vec<SocketAddr>) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
     let address = listener.local_addr().expect("an address");
     let turn = Arc::new(AtomicUsize::new(0));

@@ -1,12 +1,12 @@
-//! A database per test, as a copy of one that is migrated once.
+//! A database per test, copied from one that is migrated once.
 //!
-//! `DATABASE_URL` names the server (its role must be allowed to create databases); without it, the first test that asks
-//! starts a throwaway cluster. It is shut down by the kernel when this process ends, also when it is killed; see
+//! `DATABASE_URL` names the server (its role must be allowed to create databases). Without it, the first test that
+//! needs one starts a throwaway cluster. The kernel shuts it down when this process ends, also when it is killed; see
 //! `TIE` in `src/postgres/server.rs`.
 //!
-//! This is not `#[sqlx::test]`, since that reads `DATABASE_URL` only, and a program without `unsafe` cannot set it for
-//! itself. Nor is a constructor before `main` needed: the cluster's server hangs on a thread of its own, not on
-//! that of the test which happened to come first.
+//! `#[sqlx::test]` is not used, because it reads only `DATABASE_URL`, which a program without `unsafe` cannot set for
+//! itself. No constructor before `main` is needed: the cluster's server belongs to a thread of its own, not to the
+//! thread of the first test.
 
 use std::fs::{self, DirBuilder};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
@@ -24,37 +24,37 @@ use sqlx::{AssertSqlSafe, Connection, PgConnection, PgPool};
 static MIGRATIONS: Migrator = sqlx::migrate!();
 static SERVER: LazyLock<Server> = LazyLock::new(|| block_on(Server::prepare));
 
-/// More runs at once than anybody has.
+/// More concurrent runs than anybody has.
 const SLOTS: u32 = 64;
 /// A cluster with a few databases takes 60-200 MB.
 const ROOM: u64 = 1 << 30;
-/// Any number; held while the template is made, for runs that share a `DATABASE_URL`.
+/// An arbitrary number; held while the template is created, for runs that share a `DATABASE_URL`.
 const TEMPLATE_LOCK: i64 = 0x6f74_706f_7374;
 
-/// An empty database with every table. Dropping it drops it, whoever is still connected.
-pub struct TestDatabase {
+/// An empty database with every table. Dropping this value drops it, even with open connections.
+pub(crate) struct TestDatabase {
     url: String,
     name: String,
 }
 
 /// Takes about 20 ms; the first call of a run up to 2 s.
-pub async fn fresh_database() -> TestDatabase {
-    // Blocks this test only: each has a thread and a runtime of its own.
+pub(crate) async fn fresh_database() -> TestDatabase {
+    // Blocks this test only: each test has its own thread and runtime.
     let server = &*SERVER;
     let name = format!("otpost_test_{}", uuid::Uuid::now_v7().simple());
-    // A file copy writes nothing to the log, which for so small a database is quicker.
+    // A file copy writes nothing to the write-ahead log, which is faster for such a small database.
     let create = format!("create database {name} template {} strategy file_copy", server.template);
     server.run(&create).await.expect("the server makes a database");
     TestDatabase { url: with_database(&server.url, &name), name }
 }
 
 impl TestDatabase {
-    pub fn url(&self) -> &str {
+    pub(crate) fn url(&self) -> &str {
         &self.url
     }
 
-    /// Of at most 5 connections; the cluster takes 200.
-    pub async fn pool(&self) -> PgPool {
+    /// At most 5 connections; the cluster allows 200.
+    pub(crate) async fn pool(&self) -> PgPool {
         let options = PgPoolOptions::new().max_connections(5).acquire_timeout(Duration::from_secs(30));
         options.connect(&self.url).await.expect("the database that was just made takes connections")
     }
@@ -70,10 +70,10 @@ impl Drop for TestDatabase {
 }
 
 struct Server {
-    /// Of the database `postgres`, or of `DATABASE_URL`.
+    /// The address of the database `postgres`, or `DATABASE_URL`.
     url: String,
     template: String,
-    /// Never dropped, being in a static: the kernel stops it.
+    /// Never dropped, because it is in a static: the kernel stops it.
     _cluster: Option<Cluster>,
 }
 
@@ -96,7 +96,7 @@ impl Server {
         admin.close().await
     }
 
-    /// A slot is ours alone, so what is in it belongs to a run that was killed, or to other migrations.
+    /// A slot belongs to one run, so what is in it was left by a killed run or by other migrations.
     async fn drop_left_over(&self) -> Result<(), sqlx::Error> {
         let mut admin = PgConnection::connect(&self.url).await?;
         let names: Vec<String> = sqlx::query_scalar(
@@ -111,7 +111,7 @@ impl Server {
         admin.close().await
     }
 
-    /// The template gets its name when it is whole, so one that exists is ready.
+    /// The template gets its name when it is complete, so an existing one is ready.
     async fn make_template(&self) -> Result<(), Box<dyn std::error::Error>> {
         let mut admin = PgConnection::connect(&self.url).await?;
         sqlx::query("select pg_advisory_lock($1)").bind(TEMPLATE_LOCK).execute(&mut admin).await?;
@@ -143,8 +143,8 @@ fn template_name() -> String {
     format!("otpost_test_template_{}", hex::encode(&digest.finalize()[..8]))
 }
 
-/// Runs at once take a slot each, and later runs take them again, so that a run finds its cluster and its template
-/// made, and what is left on the disk is bounded.
+/// Concurrent runs take one slot each, and later runs reuse them. So a run usually finds its cluster and template
+/// ready, and the disk usage is bounded.
 fn first_free_slot() -> Result<Cluster, PostgresError> {
     let base = cluster_base();
     for slot in 0..SLOTS {
@@ -156,9 +156,9 @@ fn first_free_slot() -> Result<Cluster, PostgresError> {
     panic!("all {SLOTS} slots in {} are in use", base.display());
 }
 
-/// Where tests put clusters: in memory when there is room, else below the target folder, else (as root in a checkout
-/// that PostgreSQL's account cannot enter) in the temporary directory.
-pub fn cluster_base() -> PathBuf {
+/// Where tests put clusters: in memory if there is room, else below the target folder, else (as root in a checkout that
+/// PostgreSQL's account cannot enter) in the temporary directory.
+pub(crate) fn cluster_base() -> PathBuf {
     let me = rustix::process::geteuid().as_raw();
     let name = format!("otpost-test-{me}");
     let target = PathBuf::from(env!("CARGO_TARGET_TMPDIR"));
@@ -169,7 +169,7 @@ pub fn cluster_base() -> PathBuf {
     let has_room = rustix::fs::statvfs(&memory).is_ok_and(|free| free.f_bavail * free.f_frsize >= ROOM);
     let places = [has_room.then_some(memory), open(&target).then_some(target), Some(std::env::temp_dir())];
     for base in places.into_iter().flatten().map(|place| place.join(&name)) {
-        // The first two may be open to all: a folder there is ours only when we own it.
+        // The first two may be writable for everyone: a folder there is used only if we own it.
         DirBuilder::new().mode(0o755).create(&base).ok();
         if fs::symlink_metadata(&base).is_ok_and(|meta| meta.is_dir() && meta.uid() == me) {
             return base;
@@ -186,7 +186,7 @@ fn with_database(url: &str, name: &str) -> String {
     options.map_or_else(|| format!("{server}/{name}"), |options| format!("{server}/{name}?{options}"))
 }
 
-/// On a thread and a runtime of its own, so that it also works where a runtime is already running.
+/// On a separate thread and runtime, so that it also works inside a running runtime.
 fn block_on<T: Send, F: Future<Output = T>>(future: impl FnOnce() -> F + Send) -> T {
     let run = || {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();

@@ -1,9 +1,9 @@
-//! What must hold in every table, whatever happened.
+//! Invariants of every table, whatever happened.
 
 use chrono::{DateTime, Utc};
 use sqlx::{AssertSqlSafe, PgPool};
 
-/// Each finds rows that must not be. `$1` is the time.
+/// Each query finds rows that violate a rule. `$1` is the time.
 const RULES: &[(&str, &str)] = &[
     (
         "at most one attempt follows each attempt, and none is skipped",
@@ -34,8 +34,8 @@ const RULES: &[(&str, &str)] = &[
           where m.settled_at < a.in_flight_at",
     ),
     (
-        // `delivered_at` is when the receipt came in. It is committed at most 7 s later on a database that is slow, and a
-        // request that was leased before that may leave meanwhile; a repeat would come later than this.
+        // `delivered_at` is the arrival of the receipt. It is committed at most 7 s later on a slow database, and a
+        // request that was leased before that may be sent meanwhile; a repeat would come later than this.
         "nothing leaves once a message is delivered, unless the person asked",
         "select s.message_id from sends s join attempts a using (bucket, message_id, attempt_no)
           where s.result <> 'breaker_open' and a.reason <> 'requested'
@@ -43,27 +43,27 @@ const RULES: &[(&str, &str)] = &[
                                  where d.bucket = s.bucket and d.message_id = s.message_id)",
     ),
     (
-        "nothing leaves again that a receipt proved to have left",
+        "an attempt that a receipt proved to have been sent is not sent again",
         "select s.message_id from sends s join attempts a using (bucket, message_id, attempt_no)
           where s.result <> 'breaker_open'
             and s.started_at > least(a.sent_at, a.delivered_at, a.read_at) + interval '8 seconds'",
     ),
     (
-        "what waits to be sent has a deadline when another channel is behind it",
+        "an attempt that waits to be sent has a deadline when another channel follows",
         "select a.message_id from attempts a join messages m using (bucket, message_id)
           where a.send_state = 'planned' and a.timer = 'none' and m.outcome = 'pending'
             and a.step < jsonb_array_length(m.route -> 'steps') - 1",
     ),
     (
-        "a message is as delivered as its attempts, or verified",
+        "a message's state is that of its attempts, or it is verified, or its provider reports no deliveries; only a resend follows failures",
         "select m.message_id from messages m join attempts a using (bucket, message_id)
           group by m.bucket, m.message_id
          having bool_or(a.state = 'delivered') and m.state <> 'delivered'
-             or m.state = 'delivered' and not bool_or(a.state = 'delivered') and m.outcome <> 'verified'
-             or m.state = 'failed' and not bool_and(a.state = 'failed')",
+             or m.state = 'delivered' and not bool_or(a.state = 'delivered') and m.outcome <> 'verified' and not m.delivery_inferred
+             or m.state = 'failed' and not bool_and(a.state = 'failed' or a.reason = 'requested')",
     ),
     (
-        "the attempts' first times are the receipts'",
+        "the attempts' first times are those of their receipts",
         "select a.message_id from attempts a
            left join (select bucket, message_id, attempt_no, min(received_at) filter (where status = 'sent') as sent,
                              min(received_at) filter (where status = 'delivered') as delivered,
@@ -73,7 +73,7 @@ const RULES: &[(&str, &str)] = &[
              or a.read_at is distinct from r.read",
     ),
     (
-        "a message ends when its life does",
+        "a message ends with its life",
         "select message_id from messages where outcome = 'pending' and expires_at < $1 - interval '60 seconds'",
     ),
     (
@@ -81,12 +81,12 @@ const RULES: &[(&str, &str)] = &[
         "select message_id from checks where verdict = 'right' group by message_id having count(*) > 1",
     ),
     (
-        "no more wrong codes are heard than allowed",
+        "no more wrong codes are accepted than allowed",
         "select m.message_id from messages m join checks c using (bucket, message_id) where c.verdict = 'wrong'
           group by m.bucket, m.message_id having count(*) > m.max_tries or count(*) <> m.wrong_tries",
     ),
     (
-        "only what a provider accepted is asked about, and not before",
+        "only accepted attempts are queried, and not before their acceptance",
         "select n.message_id from answers n join attempts a using (bucket, message_id, attempt_no)
           where a.accepted_at is null or n.asked_at < a.accepted_at or a.provider_message_id is null
           union all
@@ -94,18 +94,18 @@ const RULES: &[(&str, &str)] = &[
           where a.send_state <> 'accepted' or a.provider_message_id is null or q.ask_at <= a.accepted_at",
     ),
     (
-        "what an answer told stands in its receipts",
+        "the status in an answer is stored as a receipt",
         "select n.message_id from answers n
           where n.told is not null and not exists (select from receipts r where r.bucket = n.bucket
                   and r.message_id = n.message_id and r.attempt_no = n.attempt_no and r.callback_id = n.callback_id
                   and r.status = n.told)",
     ),
     (
-        "a receipt whose id has landed does not wait",
+        "a receipt whose id is known does not wait",
         "select u.receipt_id from unmatched_receipts u join provider_ids p using (slot, account, provider_message_id)",
     ),
     (
-        "a WhatsApp that was delivered leaves nothing older remembered",
+        "a delivered WhatsApp message clears older memory",
         "select encode(number_hash, 'hex') from number_memory
           where whatsapp_delivered_at > least(not_on_whatsapp_at, answers_by_sms_at)",
     ),
@@ -118,14 +118,14 @@ const RULES: &[(&str, &str)] = &[
                            and r.number_hash in (sha256(m.recipient::bytea), sha256(ltrim(m.recipient, '+')::bytea)))",
     ),
     (
-        "an account that is judged is one that sends",
+        "only accounts that send are judged",
         "select account from account_events where account not in (select account from attempts)",
     ),
 ];
 
 /// # Panics
-/// When a rule does not hold; says which and for which message.
-pub async fn check(pool: &PgPool, now: DateTime<Utc>) {
+/// When a rule is violated; names the rule and the message.
+pub(crate) async fn check(pool: &PgPool, now: DateTime<Utc>) {
     for (rule, sql) in RULES {
         let sql =
             format!("select message_id::text from ({sql}) as broken (message_id) where $1::timestamptz is not null");

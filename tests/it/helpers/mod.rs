@@ -1,9 +1,12 @@
 //! What several features' tests share.
 
-pub mod app;
-pub mod balancer;
-pub mod database;
-pub mod node;
-pub mod proxy;
-pub mod invariants;
-pub mod program;
+pub(crate) mod app;
+pub(crate) mod balancer;
+pub(crate) mod database;
+pub(crate) mod front;
+pub(crate) mod node;
+pub(crate) mod proxy;
+pub(crate) mod schema;
+pub(crate) mod invariants;
+pub(crate) mod program;
+pub(crate) mod tools;

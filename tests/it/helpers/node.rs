@@ -1,4 +1,4 @@
-//! A PostgreSQL server that a test runs by hand: killed, paused, made read-only, promoted, copied.
+//! A PostgreSQL server that a test controls: killed, paused, made read-only, promoted, copied.
 
 use std::fs::{self, File};
 use std::io;
@@ -11,19 +11,19 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Signal, kill_process};
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
 
-/// Longest start, also after a crash.
+/// Time limit of a start, also after a crash.
 const READY_WITHIN: Duration = Duration::from_secs(60);
 const DATABASE: &str = "otpost";
 
-/// Its folder holds `data` and `socket`. Dropped, it is killed with everything that it started.
-pub struct Node {
+/// Its folder contains `data` and `socket`. When dropped, it is killed with all its processes.
+pub(crate) struct Node {
     dir: PathBuf,
     postmaster: Option<Child>,
 }
 
 impl Node {
     /// A new cluster with an empty database. `sync` makes it wait for a standby; see [`Node::wait_for_standby`].
-    pub async fn primary(dir: &Path) -> Self {
+    pub(crate) async fn primary(dir: &Path) -> Self {
         let mut node = Self::prepare(dir);
         let mut initdb = node.program("initdb");
         initdb.args(["--username=otpost", "--auth=trust", "--encoding=UTF8", "--locale=C", "--no-sync", "--pgdata"]);
@@ -40,20 +40,20 @@ impl Node {
         node
     }
 
-    /// A standby of `primary`, copied from it, that has begun to follow it.
-    pub async fn standby(dir: &Path, primary: &Self) -> Self {
+    /// A standby of `primary`, copied from it, that has begun to replicate.
+    pub(crate) async fn standby(dir: &Path, primary: &Self) -> Self {
         let mut node = Self::prepare(dir);
         let mut copy = node.program("pg_basebackup");
         copy.args(["--username=otpost", "--write-recovery-conf", "--wal-method=stream", "--checkpoint=fast"]);
         run(copy.arg("--no-sync").arg("--host").arg(primary.socket()).arg("--pgdata").arg(node.data()));
-        // Promoted, it must not wait for a standby that is not there yet.
+        // After a promotion it must not wait for a standby that does not exist yet.
         fs::remove_file(node.data().join("sync.conf")).ok();
         node.start().await;
         node
     }
 
     fn prepare(dir: &Path) -> Self {
-        // Of runs that were killed: named after a process that is no more. Their servers end when they notice.
+        // Left by killed runs: named after a process that no longer exists. Their servers end when they notice.
         for old in fs::read_dir(dir.parent().expect("a folder for all")).into_iter().flatten().flatten() {
             let name = old.file_name();
             let process = name.to_str().and_then(|name| name.rsplit_once('.')?.1.parse::<u32>().ok());
@@ -72,7 +72,7 @@ impl Node {
         node
     }
 
-    pub async fn start(&mut self) {
+    pub(crate) async fn start(&mut self) {
         let log = File::options().create(true).append(true).open(self.dir.join("log")).unwrap();
         let mut postgres = self.program("postgres");
         postgres.arg("-D").arg(self.data()).arg("-k").arg(self.socket()).process_group(0);
@@ -85,15 +85,15 @@ impl Node {
         }
     }
 
-    pub fn log(&self) -> String {
+    pub(crate) fn log(&self) -> String {
         fs::read_to_string(self.dir.join("log")).unwrap_or_default()
     }
 
-    pub fn data(&self) -> PathBuf {
+    pub(crate) fn data(&self) -> PathBuf {
         self.dir.join("data")
     }
 
-    pub fn socket(&self) -> PathBuf {
+    pub(crate) fn socket(&self) -> PathBuf {
         self.dir.join("socket")
     }
 
@@ -102,12 +102,12 @@ impl Node {
     }
 
     /// The address of the test's database.
-    pub fn database_url(&self) -> String {
+    pub(crate) fn database_url(&self) -> String {
         self.url(DATABASE)
     }
 
-    /// The address of the database on whichever of the two takes writes.
-    pub fn url_of_pair(one: &Path, other: &Path) -> String {
+    /// The address of the database on whichever of the two accepts writes.
+    pub(crate) fn url_of_pair(one: &Path, other: &Path) -> String {
         let (one, other) = (one.join("socket"), other.join("socket"));
         format!(
             "postgres://otpost@/{DATABASE}?host={},{}&target_session_attrs=read-write",
@@ -116,21 +116,21 @@ impl Node {
         )
     }
 
-    pub async fn run(&self, database: &str, sql: &str) -> Result<(), sqlx::Error> {
+    pub(crate) async fn run(&self, database: &str, sql: &str) -> Result<(), sqlx::Error> {
         let mut connection = PgConnection::connect(&self.url(database)).await?;
         sqlx::raw_sql(AssertSqlSafe(sql.to_owned())).execute(&mut connection).await?;
         connection.close().await
     }
 
-    pub async fn ask(&self, sql: &str) -> Result<String, sqlx::Error> {
+    pub(crate) async fn ask(&self, sql: &str) -> Result<String, sqlx::Error> {
         let mut connection = PgConnection::connect(&self.url("postgres")).await?;
         let answer = sqlx::query_scalar(AssertSqlSafe(sql.to_owned())).fetch_one(&mut connection).await?;
         connection.close().await?;
         Ok(answer)
     }
 
-    /// Commits wait for the standby from now on; returns when there is one.
-    pub async fn wait_for_standby(&self) {
+    /// From now on commits wait for the standby; returns when there is one.
+    pub(crate) async fn wait_for_standby(&self) {
         fs::write(self.data().join("sync.conf"), "synchronous_standby_names = '*'\n").unwrap();
         self.signal(Signal::HUP);
         let began = Instant::now();
@@ -141,18 +141,18 @@ impl Node {
         }
     }
 
-    pub async fn promote(&self) {
+    pub(crate) async fn promote(&self) {
         self.ask("select pg_promote(true, 30)::text").await.unwrap();
     }
 
     /// To the postmaster.
-    pub fn signal(&self, signal: Signal) {
+    pub(crate) fn signal(&self, signal: Signal) {
         let postmaster = self.postmaster.as_ref().expect("it runs");
         kill_process(Pid::from_child(postmaster), signal).unwrap();
     }
 
     /// To all processes of the server, the postmaster last when `postmaster_too`.
-    pub fn signal_backends(&self, signal: Signal, postmaster_too: bool) {
+    pub(crate) fn signal_backends(&self, signal: Signal, postmaster_too: bool) {
         let postmaster = self.postmaster.as_ref().expect("it runs");
         for child in children(postmaster.id()) {
             kill_process(child, signal).ok();
@@ -162,14 +162,14 @@ impl Node {
         }
     }
 
-    /// SIGKILL of everything: as if the machine were gone.
-    pub fn kill(&mut self) {
+    /// SIGKILL of all processes, as if the machine were gone.
+    pub(crate) fn kill(&mut self) {
         self.signal_backends(Signal::KILL, true);
         self.reap();
     }
 
     /// Ends without a checkpoint, as `pg_ctl stop -m immediate`.
-    pub fn stop_immediately(&mut self) {
+    pub(crate) fn stop_immediately(&mut self) {
         self.signal(Signal::QUIT);
         self.reap();
     }
@@ -208,7 +208,7 @@ fn run(command: &mut Command) {
     assert!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&output.stderr));
 }
 
-/// `OTPOST_PG_BIN`, or the newest that is installed.
+/// `OTPOST_PG_BIN`, or the newest installed version.
 fn bin() -> PathBuf {
     if let Some(bin) = std::env::var_os("OTPOST_PG_BIN").filter(|bin| !bin.is_empty()) {
         return bin.into();
@@ -218,7 +218,7 @@ fn bin() -> PathBuf {
     newest.expect("PostgreSQL is installed").path().join("bin")
 }
 
-/// Whom the server runs as when the tests run as root, which it refuses.
+/// The account that runs the server when the tests run as root, which PostgreSQL refuses.
 fn lent() -> Option<(u32, u32)> {
     if !rustix::process::geteuid().is_root() {
         return None;

@@ -1,4 +1,4 @@
-//! A TCP proxy before the database's socket, which can fall silent, refuse and break off: a network between us.
+//! A TCP proxy before the database's socket that simulates network faults: silence, refusal, broken connections.
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -11,25 +11,25 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Network {
+pub(crate) enum Network {
     Works,
-    /// Connections stay open, and new ones are taken; nobody hears anything on them any more.
+    /// Connections stay open and new ones are accepted, but no data passes.
     Silent,
-    /// The connections there are fall silent for ever; new ones work.
+    /// Existing connections are silent for ever; new ones work.
     OldOnesSilent,
-    /// Connections are broken off, and nobody listens.
+    /// Connections are reset, and nothing listens.
     Refuses,
 }
 
-pub struct Proxy {
+pub(crate) struct Proxy {
     address: SocketAddr,
     network: Arc<watch::Sender<Network>>,
     task: JoinHandle<()>,
 }
 
 impl Proxy {
-    /// Before the server whose socket's folder `database_url` names.
-    pub async fn before(database_url: &str) -> (Self, String) {
+    /// In front of the server whose socket folder `database_url` names.
+    pub(crate) async fn before(database_url: &str) -> (Self, String) {
         let (before, folder) = database_url.split_once("?host=").expect("the test cluster has a socket");
         let socket = Path::new(folder).join(".s.PGSQL.5432");
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -40,9 +40,9 @@ impl Proxy {
         (Self { address, network, task }, url)
     }
 
-    pub async fn set(&self, network: Network) {
+    pub(crate) async fn set(&self, network: Network) {
         self.network.send_replace(network);
-        // The listener opens and closes with it.
+        // The listener opens and closes with the state of the network.
         let listens = network != Network::Refuses;
         while TcpStream::connect(self.address).await.is_ok() != listens {
             tokio::time::sleep(Duration::from_millis(5)).await;
@@ -83,7 +83,7 @@ async fn serve(listener: TcpListener, address: SocketAddr, socket: PathBuf, netw
     }
 }
 
-/// Both directions, until the network says otherwise.
+/// Copies in both directions until the network's state changes.
 async fn carry(mut client: TcpStream, socket: PathBuf, mut network: watch::Receiver<Network>) {
     let mut server = None;
     loop {

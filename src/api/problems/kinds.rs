@@ -1,0 +1,321 @@
+//! The table of all problems. It stands here and nowhere else: the server's answers, the OpenAPI document and docs/problems.md are
+//! made from it.
+
+use crate::api::problems::{Problem, WrongField};
+use crate::domain::attempt::Why;
+use crate::domain::field_code::FieldCode;
+use crate::domain::message::Outcome;
+
+/// A type of problem.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    InvalidField,
+    NotJson,
+    TooLarge,
+    TooSlow,
+    Unauthorized,
+    NoSuchMessage,
+    NoSuchAccount,
+    NoSuchAddress,
+    MethodNotAllowed,
+    BadSignature,
+    BadHandshake,
+    IdempotencyKeyReused,
+    TooMuchWaiting,
+    Settled,
+    NoNextAttempt,
+    Unavailable,
+    CodeKeyMissing,
+    Overloaded,
+    TooManyWaiting,
+    Internal,
+}
+
+/// Description of a type of problem.
+pub struct About {
+    /// Last part of `type`. Stable.
+    pub name: &'static str,
+    pub title: &'static str,
+    /// HTTP status.
+    pub status: u16,
+    /// When it occurs.
+    pub when: &'static str,
+    /// What the client should do.
+    pub remedy: &'static str,
+}
+
+const fn about(
+    name: &'static str,
+    title: &'static str,
+    status: u16,
+    when: &'static str,
+    remedy: &'static str,
+) -> About {
+    About { name, title, status, when, remedy }
+}
+
+impl Kind {
+    pub const ALL: [Self; 20] = [
+        Self::InvalidField,
+        Self::NotJson,
+        Self::TooLarge,
+        Self::TooSlow,
+        Self::Unauthorized,
+        Self::NoSuchMessage,
+        Self::NoSuchAccount,
+        Self::NoSuchAddress,
+        Self::MethodNotAllowed,
+        Self::BadSignature,
+        Self::BadHandshake,
+        Self::IdempotencyKeyReused,
+        Self::TooMuchWaiting,
+        Self::Settled,
+        Self::NoNextAttempt,
+        Self::Unavailable,
+        Self::CodeKeyMissing,
+        Self::Overloaded,
+        Self::TooManyWaiting,
+        Self::Internal,
+    ];
+
+    pub const fn about(self) -> About {
+        match self {
+            Self::InvalidField => about(
+                "invalid-field",
+                "A field is not valid",
+                422,
+                "A field of the body, a query parameter or a header is unknown, missing or not valid. Nothing was done.",
+                "Correct the field in `errors`; its `code` is the reason.",
+            ),
+            Self::NotJson => about(
+                "not-json",
+                "The body is not the JSON that is expected",
+                400,
+                "The body is empty, incomplete or not a JSON object; for a webhook's handshake, the query has no challenge.",
+                "Send one JSON object in UTF-8.",
+            ),
+            Self::TooLarge => about(
+                "too-large",
+                "The body is too large",
+                413,
+                "The body is longer than 64 KiB, or a callback longer than 4 MiB.",
+                "Send less.",
+            ),
+            Self::TooSlow => about(
+                "too-slow",
+                "The body came too slowly",
+                408,
+                "The body did not arrive within 10 s of the head.",
+                "Send it again.",
+            ),
+            Self::Unauthorized => about(
+                "unauthorized",
+                "An API key is needed",
+                401,
+                "`Authorization: Bearer` has no key, or an unknown or revoked one.",
+                "Send a key that `otpost keys create` printed.",
+            ),
+            Self::NoSuchMessage => about(
+                "no-such-message",
+                "Not found",
+                404,
+                "The app of this key has no message with this id.",
+                "Use the `id` of an answer to the same app.",
+            ),
+            Self::NoSuchAccount => about(
+                "no-such-account",
+                "Not found",
+                404,
+                "The account in the path is not in the settings.",
+                "Correct the callback URL at the provider: it ends with the account's name.",
+            ),
+            Self::NoSuchAddress => about(
+                "no-such-address",
+                "Not found",
+                404,
+                "There is nothing at this path, or the path is ambiguous for proxies.",
+                "Correct the path.",
+            ),
+            Self::MethodNotAllowed => about(
+                "method-not-allowed",
+                "Method not allowed",
+                405,
+                "The path does not have this method, or the account's provider has no handshake.",
+                "Use a method from the header `Allow`.",
+            ),
+            Self::BadSignature => about(
+                "bad-signature",
+                "The callback is not believed",
+                401,
+                "The signature, token or password of a callback is missing or wrong. Nothing was stored.",
+                "Compare the account's secrets with those at the provider.",
+            ),
+            Self::BadHandshake => about(
+                "bad-handshake",
+                "The handshake is refused",
+                403,
+                "The verify token of a handshake is missing or wrong.",
+                "Compare the account's verify token with the one at the provider.",
+            ),
+            Self::IdempotencyKeyReused => about(
+                "idempotency-key-reused",
+                "The idempotency key was used before",
+                422,
+                "The same `Idempotency-Key` came with another body within 24 hours.",
+                "Use a new key for a new request, and the same bytes for a repeat.",
+            ),
+            Self::TooMuchWaiting => about(
+                "too-much-waiting",
+                "Too much is waiting",
+                429,
+                "The accounts of the route have more waiting messages than they can send before this one expires. Nothing was stored.",
+                "Try again after `Retry-After` seconds.",
+            ),
+            Self::Settled => about(
+                "settled",
+                "The message is settled",
+                409,
+                "The outcome of the message is final; `code` contains it.",
+                "Start a new message.",
+            ),
+            Self::NoNextAttempt => about(
+                "no-next-attempt",
+                "There is no next attempt",
+                409,
+                "The last attempt has not been sent yet (`still_sending`), the route has no step left (`route_end`), or the message expires too soon (`too_late`, `expired`).",
+                "`still_sending`: try again shortly. Otherwise start a new message.",
+            ),
+            Self::Unavailable => about(
+                "unavailable",
+                "Not available",
+                503,
+                "The database does not respond, or the message is locked by another process.",
+                "Try again after `Retry-After` seconds. With an `Idempotency-Key`, nothing is sent twice.",
+            ),
+            Self::CodeKeyMissing => about(
+                "code-key-missing",
+                "A code key is missing",
+                503,
+                "The code, or the stored body of the idempotency key, is protected by a code key that this instance does not have. Nothing was checked or counted.",
+                "Try again. Operators: give every instance the same code keys.",
+            ),
+            Self::Overloaded => about(
+                "overloaded",
+                "Too many requests at once",
+                503,
+                "Too many request bodies are being received.",
+                "Try again after `Retry-After` seconds.",
+            ),
+            Self::TooManyWaiting => about(
+                "too-many-waiting",
+                "Too many requests wait",
+                429,
+                "The app has too many requests held by `wait_for`.",
+                "Wait until some end, or omit `wait_for`.",
+            ),
+            Self::Internal => about(
+                "internal",
+                "Internal error",
+                500,
+                "A fault of the service; its log has the cause.",
+                "Try again once, then tell the operator.",
+            ),
+        }
+    }
+
+    /// `type` of its documents.
+    pub fn uri(self) -> String {
+        format!("urn:otpost:problem:{}", self.about().name)
+    }
+
+    /// Whether its answers have `Retry-After`.
+    pub const fn may_be_repeated(self) -> bool {
+        matches!(self.about().status, 429 | 503)
+    }
+
+    /// Every `code` of its documents.
+    pub fn codes(self) -> Vec<String> {
+        match self {
+            Self::InvalidField => FieldCode::ALL.iter().map(ToString::to_string).collect(),
+            Self::Settled => {
+                let settled = Outcome::ALL.iter().filter(|outcome| **outcome != Outcome::Pending);
+                settled.map(|outcome| settled_code(*outcome)).collect()
+            }
+            Self::NoNextAttempt => {
+                let whys = [Why::RouteEnd, Why::TooLate, Why::Expired].map(|why| why.to_string());
+                [STILL_SENDING.to_owned()].into_iter().chain(whys).collect()
+            }
+            other => vec![other.only_code()],
+        }
+    }
+
+    /// The `code` of a type that has one.
+    pub fn only_code(self) -> String {
+        self.about().name.replace('-', "_")
+    }
+
+    /// A document of this type.
+    pub fn document(self, code: String, detail: String, errors: Vec<WrongField>) -> Problem {
+        let About { title, status, .. } = self.about();
+        Problem { kind: self.uri(), title: title.to_owned(), status, code, detail, errors }
+    }
+}
+
+/// `code` where the last attempt has not left yet.
+pub const STILL_SENDING: &str = "still_sending";
+
+/// `code` where the message is settled.
+pub fn settled_code(outcome: Outcome) -> String {
+    format!("settled_{outcome}")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fmt::Write;
+
+    use super::*;
+    use crate::api::meanings;
+
+    #[test]
+    fn each_type_has_a_name_of_its_own_and_every_code_belongs_to_one() {
+        let mut seen = std::collections::BTreeSet::new();
+        for kind in Kind::ALL {
+            assert!(seen.insert(kind.uri()), "{kind:?}");
+            assert!(kind.codes().into_iter().all(|code| seen.insert(code)), "{kind:?}");
+        }
+    }
+
+    #[test]
+    fn the_documented_codes_are_those_there_are() {
+        let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/problems.md");
+        let page = std::fs::read_to_string(&path).unwrap();
+        let (head, rest) = page.split_once("## Types\n").unwrap();
+        let (_, tail) = rest.split_once("\n## Hints refuse nothing").unwrap();
+        let page_of_now = format!("{head}## Types\n\n{}\n## Hints refuse nothing{tail}", tables());
+        if std::env::var_os("OTPOST_WRITE_DOCS").is_some() {
+            std::fs::write(&path, &page_of_now).unwrap();
+        } else {
+            assert_eq!(page, page_of_now, "OTPOST_WRITE_DOCS=1 writes it anew");
+        }
+        let codes = meanings::FieldCode::MEANINGS.iter().map(|(code, _)| *code).collect::<Vec<_>>();
+        assert_eq!(codes, FieldCode::ALL.iter().map(|code| code.as_str()).collect::<Vec<_>>());
+    }
+
+    /// What docs/problems.md has of the tables of this program.
+    fn tables() -> String {
+        let mut page = "| type | status | code | when | what to do |\n| --- | --- | --- | --- | --- |\n".to_owned();
+        for kind in Kind::ALL {
+            let About { name, status, when, remedy, .. } = kind.about();
+            let codes = match kind {
+                Kind::InvalidField => "see [Fields](#fields)".to_owned(),
+                other => other.codes().iter().map(|code| format!("`{code}`")).collect::<Vec<_>>().join(", "),
+            };
+            writeln!(page, "| `{name}` | {status} | {codes} | {when} | {remedy} |").unwrap();
+        }
+        page.push_str("\n## Fields\n\n| code | what it says |\n| --- | --- |\n");
+        for (code, meaning) in meanings::FieldCode::MEANINGS {
+            writeln!(page, "| `{code}` | {meaning} |").unwrap();
+        }
+        page
+    }
+}
