@@ -31,6 +31,8 @@ use crate::services::keys::code_keys;
 use crate::services::ledger::group_commit::{GROUP, LandedIds, Ledger};
 use crate::services::ledger::quarantine::Quarantine;
 use crate::services::ledger::transitions::Transitions;
+use crate::services::limits::admission::{self, Admission};
+use crate::services::limits::sms_guard::SmsGuard;
 use crate::services::messages::Messages;
 use crate::services::messages::accept_message::AcceptMessage;
 use crate::services::messages::intake::{self, Intake};
@@ -120,7 +122,8 @@ impl App {
         let server = database::Server::find(&url).await?;
         let api_pool = server.pool("otpost api", settings.database.connections, Plans::Search);
         let work_pool = server.pool("otpost work", settings.database.ledger_connections, Plans::ByKey);
-        let intake_pool = server.pool("otpost intake", intake::CONNECTIONS, Plans::ByKey);
+        let intake_connections = intake::CONNECTIONS + admission::CONNECTIONS;
+        let intake_pool = server.pool("otpost intake", intake_connections, Plans::ByKey);
         server.keep_watch();
         if migrate {
             database::migrate(&work_pool).await?;
@@ -140,6 +143,7 @@ impl App {
         let reload = Arc::new(Reload::new(settings.clone(), clock.clone()));
         let (accounts, pulse) = (reload.accounts.clone(), reload.pulse.clone());
         let remember_for = settings.memory.remember_for;
+        let sms_guard = SmsGuard::start(&intake_pool, &clock, &reload.policy);
         let transitions = Transitions {
             pool: work_pool.clone(),
             keys: keys.clone(),
@@ -149,6 +153,8 @@ impl App {
             accounts: accounts.clone(),
             quarantine: Quarantine::default(),
             under_way: UnderWay::default(),
+            sms_guard: sms_guard.clone(),
+            policy: reload.policy.clone(),
             remember_for,
             share_memory: settings.memory.shared,
         };
@@ -191,14 +197,18 @@ impl App {
             accounts: accounts.clone(),
             policy: reload.policy.clone(),
             instances: instances.clone(),
+            sms_guard,
             lease: TimeDelta::from_std(settings.sending.lease).unwrap_or(TimeDelta::seconds(20)),
             stopped: tokio::sync::Mutex::new(false),
         });
         let ticks = Ticks::default();
+        let admission = Admission::start(&intake_pool, &clock, &keys, &reload.policy);
         let api = web::Data::new(Api {
             accept: AcceptMessage {
                 pool: api_pool.clone(),
-                intake: Intake::start(&intake_pool),
+                intake: Intake::start(&intake_pool, &clock),
+                admission: admission.clone(),
+                ledger: ledger.clone(),
                 clock: clock.clone(),
                 keys: keys.clone(),
                 choose: ChooseRoute { accounts: accounts.clone(), pulse: pulse.clone(), memory: memory.clone() },
@@ -207,7 +217,7 @@ impl App {
                 wake_sender,
             },
             app_keys: AppKeys::new(watch_pool.clone(), clock.clone()),
-            messages: Messages { pool: api_pool, ledger, clock: clock.clone() },
+            messages: Messages { pool: api_pool, ledger, clock: clock.clone(), admission },
             clock: clock.clone(),
             watch,
             callbacks,
@@ -287,7 +297,8 @@ impl App {
 /// How many connections are possible with this process's limit of open files.
 fn limits(settings: &Settings) -> Limits {
     let database = &settings.database;
-    let database = database.connections + database.ledger_connections + intake::CONNECTIONS + WATCH_CONNECTIONS;
+    let intake = intake::CONNECTIONS + admission::CONNECTIONS;
+    let database = database.connections + database.ledger_connections + intake + WATCH_CONNECTIONS;
     let sends: u64 = settings.accounts.values().map(|account| account.concurrency as u64).sum();
     let needs = Needs { database: u64::from(database), sends };
     let server = &settings.server;

@@ -114,8 +114,10 @@ impl Reload {
 /// The settings that changed: those that need a restart, and those besides accounts that can be applied.
 fn differences(old: &Settings, new: &Settings) -> (Vec<&'static str>, Vec<&'static str>) {
     // Names each field, so that a new one has to be assigned to one of the two sides.
-    let Settings { data_dir, server, database, codes, text, numbers, purposes, route, routes, pools, prices, .. } = old;
-    let Settings { accounts: _, sending, health, memory, log, referred: _, degraded: _, warnings: _, .. } = old;
+    let Settings { data_dir, server, database, codes, text, numbers, purposes, limits, pumping, route, routes, .. } =
+        old;
+    let Settings { pools, prices, accounts: _, sending, health, memory, log, .. } = old;
+    let Settings { referred: _, degraded: _, warnings: _, .. } = old;
     let ServerSettings {
         listen,
         public_url,
@@ -125,7 +127,7 @@ fn differences(old: &Settings, new: &Settings) -> (Vec<&'static str>, Vec<&'stat
         max_connections_per_address,
         linger,
     } = server;
-    let CodeSettings { keys, max_tries } = codes;
+    let CodeSettings { keys, max_tries, on_newer } = codes;
     let SendingSettings { client, lease, resend_after, breaker_failures, breaker_open } = sending;
     let needs_restart = [
         ("data_dir", *data_dir != new.data_dir),
@@ -146,6 +148,9 @@ fn differences(old: &Settings, new: &Settings) -> (Vec<&'static str>, Vec<&'stat
     let taken_over = [
         ("server.public_url", *public_url != new.server.public_url),
         ("codes.max_tries", *max_tries != new.codes.max_tries),
+        ("codes.on_newer", *on_newer != new.codes.on_newer),
+        ("limits", *limits != new.limits),
+        ("pumping", *pumping != new.pumping),
         ("text", *text != new.text),
         ("numbers", *numbers != new.numbers),
         ("purposes", *purposes != new.purposes),
@@ -211,6 +216,9 @@ fn policy(settings: &Settings) -> Policy {
         texts: settings.text.clone(),
         numbers: settings.numbers.clone(),
         max_tries: settings.codes.max_tries,
+        limits: settings.limits.clone(),
+        sms_rules: settings.pumping.rules.clone(),
+        on_newer: settings.codes.on_newer,
     }
 }
 

@@ -61,6 +61,7 @@ meanings! {
         Expired: "its lifetime ended first",
         Exhausted: "too many wrong codes were checked",
         Cancelled: "the app cancelled it",
+        Superseded: "a newer message of the same number and purpose took its place",
         Failed: "every step of the route failed and nothing is under way",
         Other: "an outcome of a newer version of the service; final",
     }
@@ -105,6 +106,7 @@ meanings! {
         Cancelled: "the app cancelled the message",
         Expired: "the message expired",
         Exhausted: "too many wrong codes were checked",
+        Superseded: "a newer message took its place",
         Requested: "the app asked for the next attempt first",
         TooLate: "the message expires too soon for another attempt",
         RouteEnd: "the route has no step left",
@@ -130,7 +132,25 @@ meanings! {
         Expired: "the message has expired",
         TooManyTries: "too many wrong codes were checked; this one was not compared",
         Cancelled: "the app cancelled the message",
+        Superseded: "a newer message of the same number and purpose took its place: its code is the one that counts",
         Other: "a reason of a newer version of the service",
+    }
+
+    /// What a limit counts.
+    Counter of crate::domain::limits::Counter {
+        Number: "messages to a number, or wrong codes for it",
+        Ip: "messages that an address asked for; of IPv6, its network of 64 bits",
+        Device: "messages that a device asked for",
+        Prefix: "messages to numbers that differ in their last four digits",
+        Country: "messages to a country",
+        App: "messages of an app",
+    }
+
+    /// What becomes of an older message of the same number and purpose.
+    OnNewer of crate::domain::limits::OnNewer {
+        Supersede: "it ends, and what has not left of it is not sent",
+        Reuse: "it is the answer, and nothing is sent anew",
+        Keep: "it stays valid",
     }
 
     /// Kind of event.

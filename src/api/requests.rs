@@ -7,7 +7,7 @@ use serde_json::value::RawValue;
 use utoipa::ToSchema;
 use zeroize::Zeroizing;
 
-use crate::api::meanings::{ChannelWish, Locales};
+use crate::api::meanings::{ChannelWish, Locales, OnNewer};
 use crate::api::messages::Metadata;
 
 /// A code to send.
@@ -56,6 +56,12 @@ pub struct MessageRequest {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<Client>)]
     pub client: Option<Box<RawValue>>,
+    /// What becomes of an older message of the same number and purpose that is still pending. `supersede`: it ends, and what has not
+    /// left of it is not sent. `reuse`: it is the answer, with the same id and code, and nothing is sent anew. `keep`: both live. Default:
+    /// the setting `codes.on_newer`, which is `supersede`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<OnNewer>)]
+    pub on_newer: Option<String>,
     /// Your own reference, to find the message by. At most 200 characters, no control characters.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(max_length = 200)]

@@ -10,6 +10,7 @@ pub enum CheckReason {
     Expired,
     TooManyTries,
     Cancelled,
+    Superseded,
     /// A reason of a newer service.
     Other,
 }
@@ -20,7 +21,8 @@ words! {
         AlreadyUsed = "already_used",
         Expired = "expired",
         TooManyTries = "too_many_tries",
-        Cancelled = "cancelled";
+        Cancelled = "cancelled",
+        Superseded = "superseded";
         else Other
     }
 }

@@ -56,6 +56,7 @@ fn told(checked: &CheckAnswer) -> String {
         Some(CheckReason::Expired) => "too late: the message is expired".to_owned(),
         Some(CheckReason::TooManyTries) => "too many wrong codes: the message is exhausted".to_owned(),
         Some(CheckReason::Cancelled) => "the message was cancelled".to_owned(),
+        Some(CheckReason::Superseded) => "a newer message took its place".to_owned(),
         Some(CheckReason::Other) | None => format!("not valid: the message is {}", checked.outcome),
     }
 }

@@ -5,12 +5,11 @@ use std::process::ExitCode;
 
 use anyhow::{Result, bail};
 
-use crate::clock::Clock;
 use crate::commands::exit::Exit;
 use crate::commands::{bootstrap, terminal};
 use crate::domain::phone::Phone;
 use crate::services::keys::code_keys;
-use crate::services::routing::memory::NumberMemory;
+use crate::services::upkeep::forget_number::{TABLES, forget_number};
 
 #[derive(clap::Args)]
 pub(super) struct Args {
@@ -32,23 +31,22 @@ pub(super) fn run(config: Option<&Path>, args: &Args) -> Result<ExitCode> {
         // With another secret nothing would be found, even if it is there.
         let compared = code_keys::compare(&pool, &keys).await;
         compared.map_err(|error| bootstrap::about_own_key(error.into(), &settings))?;
-        let ids = keys.ids();
-        let clock = Clock::live(&pool).await?;
-        let memory = NumberMemory {
-            pool,
-            clock,
-            keys,
-            remember_for: settings.memory.remember_for,
-            shared: settings.memory.shared,
-        };
-        if memory.forget(&phone).await? {
-            terminal::print(&format!("{phone}: forgotten which channel works for it"));
+        let tables = forget_number(&pool, &keys, &phone).await?;
+        if !tables.is_empty() {
+            let what = tables.iter().map(|table| match *table {
+                "number_memory" => "which channel works for it",
+                "number_sends" => "how many messages it had",
+                _ => "how many wrong codes it had",
+            });
+            terminal::print(&format!("{phone}: forgotten {}", what.collect::<Vec<_>>().join(", ")));
             return Ok(ExitCode::SUCCESS);
         }
+        let ids = keys.ids();
         let ids = ids.iter().map(i16::to_string).collect::<Vec<_>>().join(", ");
         terminal::print(&format!(
-            "{phone}: nothing was remembered. Looked in table number_memory of database {}, for every app and for all \
-             together, under code key {ids}",
+            "{phone}: nothing was remembered. Looked in the tables {} of database {}, for every app and for all together, under code \
+             key {ids}",
+            TABLES.join(", "),
             bootstrap::database_place(&settings)
         ));
         Ok(Exit::Nowhere.into())

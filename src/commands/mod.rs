@@ -24,6 +24,7 @@ mod show;
 mod tail;
 mod replay;
 mod forget;
+mod limits;
 mod config;
 mod texts;
 mod openapi;
@@ -114,6 +115,13 @@ enum Command {
         #[command(flatten)]
         args: forget::Args,
     },
+    /// Limits: what an attacker can cost at most, and what operators allow and block.
+    Limits {
+        #[command(flatten)]
+        file: SettingsFile,
+        #[command(flatten)]
+        args: limits::Args,
+    },
     /// The settings: check them.
     Config {
         #[command(flatten)]
@@ -156,6 +164,7 @@ pub fn run() -> ExitCode {
         Command::Tail(args) => tail::run(&args),
         Command::Replay { file, args } => replay::run(settings(file).as_deref(), &args),
         Command::Forget { file, args } => forget::run(settings(file).as_deref(), &args),
+        Command::Limits { file, args } => limits::run(settings(file).as_deref(), args),
         Command::Config { file, command } => config::run(settings(file).as_deref(), &command),
         Command::Texts { file, args } => texts::run(settings(file).as_deref(), &args),
         Command::Openapi => openapi::run(),

@@ -1,6 +1,7 @@
 //! How codes are stored and how often one may be tried.
 
 use crate::domain::code_keys::{CodeKey, CodeKeys};
+use crate::domain::limits::OnNewer;
 use otpost_settings::section::Section;
 use otpost_settings::weak;
 
@@ -11,12 +12,14 @@ pub struct CodeSettings {
     pub keys: Option<CodeKeys>,
     /// Number of wrong tries after which a message is exhausted, 1 to 10.
     pub max_tries: i16,
+    /// What a newer message does to an older one of the same number, app and purpose.
+    pub on_newer: OnNewer,
 }
 
 impl std::fmt::Debug for CodeSettings {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let keys = if self.keys.is_some() { "[redacted]" } else { "none" };
-        write!(f, "CodeSettings {{ keys: {keys}, max_tries: {} }}", self.max_tries)
+        write!(f, "CodeSettings {{ keys: {keys}, max_tries: {}, on_newer: {} }}", self.max_tries, self.on_newer)
     }
 }
 
@@ -48,8 +51,9 @@ impl CodeSettings {
         }
         let keys = given.and_then(|given| read_keys(&section, &given));
         let max_tries = section.integer("max_tries", 1..=10, "tries").unwrap_or(MAX_TRIES);
+        let on_newer = section.word("on_newer", OnNewer::ALL).unwrap_or_default();
         section.finish();
-        Self { keys, max_tries }
+        Self { keys, max_tries, on_newer }
     }
 }
 

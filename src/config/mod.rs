@@ -22,6 +22,8 @@ mod sending;
 mod health;
 mod memory;
 mod numbers;
+mod limits;
+mod pumping;
 mod log;
 mod warnings;
 
@@ -41,6 +43,7 @@ pub use self::log::{LogFormat, LogSettings};
 pub use self::memory::MemorySettings;
 pub use self::pools::PoolSettings;
 pub use self::prices::PriceSettings;
+pub use self::pumping::PumpingSettings;
 pub use self::purposes::Purpose;
 pub use self::route::{NamedRoute, RouteOptions, RouteSettings};
 pub use self::sending::SendingSettings;
@@ -118,6 +121,8 @@ impl Settings {
         let route = route::read(root.section("route"), &targets);
         let routes = route::read_named(&root.section("routes"), &targets, &route.options);
         let purposes = purposes::read(&root.section("purposes"), route.replace_after_s);
+        let limits = limits::read(root.section("limits"), &purposes.keys().map(String::as_str).collect::<Vec<_>>());
+        let pumping = PumpingSettings::read(root.section("pumping"));
         let sending = SendingSettings::read(root.section("sending"));
         let health = HealthSettings::read(root.section("health"));
         let memory = MemorySettings::read(root.section("memory"));
@@ -133,6 +138,8 @@ impl Settings {
             text,
             numbers,
             purposes,
+            limits,
+            pumping,
             route,
             routes,
             pools,

@@ -70,7 +70,28 @@ pub(super) fn check(settings: &Settings, today: NaiveDate) -> Vec<Finding> {
     templates::check(settings, &routes, &mut findings);
     india::check(settings, &routes, &mut findings);
     prices_known(settings, today, &mut findings);
+    caps(settings, &mut findings);
     findings.0
+}
+
+/// A cap bounds nothing where an SMS has no price, or one in another currency.
+fn caps(settings: &Settings, findings: &mut Findings) {
+    let Some(currency) = &settings.pumping.currency else { return };
+    let prices = settings.sms_prices();
+    let caps = [
+        ("pumping.app_cap_per_day", settings.pumping.rules.app_cap_micros),
+        ("pumping.country_cap_per_day", settings.pumping.rules.country_cap_micros),
+    ];
+    for (setting, _) in caps.into_iter().filter(|(_, cap)| *cap > 0) {
+        let remedy = format!("give every SMS account a `price` in {currency}, or leave the cap out");
+        if prices.iter().any(Option::is_none) {
+            let wrong = "cannot be kept: an SMS account has no price".to_owned();
+            findings.add(Verdict::Refused, setting.to_owned(), wrong, remedy);
+        } else if prices.iter().flatten().any(|price| price.currency != *currency) {
+            let wrong = format!("is in {currency}, and an SMS has a price in another currency");
+            findings.add(Verdict::Refused, setting.to_owned(), wrong, remedy);
+        }
+    }
 }
 
 #[derive(Default)]

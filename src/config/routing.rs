@@ -3,6 +3,8 @@
 use crate::config::accounts::AccountSettings;
 use crate::config::route::RouteOptions;
 use crate::config::settings::Settings;
+use crate::domain::channel::Channel;
+use crate::domain::price::Price;
 use crate::domain::prices::{AccountPrices, Prices};
 use crate::domain::routing::{Choose, Fits, Pool, Routing, Rule, Sender, Weighted};
 
@@ -41,8 +43,20 @@ impl Settings {
         }))
     }
 
+    /// Every price of every SMS account; `None` for an account without one.
+    pub fn sms_prices(&self) -> Vec<Option<Price>> {
+        let prices = self.price_lists();
+        let sms = self.accounts.iter().filter(|(_, account)| account.channel == Channel::Sms);
+        sms.flat_map(|(name, _)| {
+            let known: Vec<Option<Price>> =
+                prices.account(name).into_iter().flat_map(AccountPrices::all).cloned().map(Some).collect();
+            if known.is_empty() { vec![None] } else { known }
+        })
+        .collect()
+    }
+
     /// What a step names: a pool, or a single account.
-    pub(super) fn pool(&self, step: &str) -> Option<Pool> {
+    pub fn pool(&self, step: &str) -> Option<Pool> {
         let Some(pool) = self.pools.get(step) else {
             let account = self.accounts.get(step)?;
             let accounts = vec![Weighted { account: step.to_owned(), weight: 1.0 }];

@@ -11,10 +11,12 @@ use crate::config::log::LogSettings;
 use crate::config::memory::MemorySettings;
 use crate::config::pools::PoolSettings;
 use crate::config::prices::PriceSettings;
+use crate::config::pumping::PumpingSettings;
 use crate::config::purposes::Purpose;
 use crate::config::route::{NamedRoute, RouteSettings};
 use crate::config::sending::SendingSettings;
 use crate::config::server::ServerSettings;
+use crate::domain::limits::LimitTable;
 use crate::domain::phone::NumberRules;
 use crate::domain::texts::Texts;
 
@@ -29,6 +31,8 @@ pub struct Settings {
     pub numbers: NumberRules,
     /// By name; `login`, `signup`, `payment`, `reset` and `other` are always there.
     pub purposes: BTreeMap<String, Purpose>,
+    pub limits: LimitTable,
+    pub pumping: PumpingSettings,
     /// For messages without a route of their own.
     pub route: RouteSettings,
     /// By name.

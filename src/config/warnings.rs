@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 
 use crate::config::accounts::AccountSettings;
 use crate::config::settings::Settings;
+use crate::domain::channel::Channel;
 use crate::domain::code::Code;
 use crate::domain::route::Platform;
 use crate::domain::sms::{self, RETRIEVER_BYTES};
@@ -33,6 +34,7 @@ pub(super) fn of(settings: &Settings) -> Vec<String> {
             ));
         }
     }
+    countries(settings, &mut warnings);
     unused(settings, &mut warnings);
     warnings.extend(neighbours::of(settings));
     costly(settings, &mut warnings);
@@ -41,6 +43,17 @@ pub(super) fn of(settings: &Settings) -> Vec<String> {
         warnings.extend(account.provider.cautions.iter().map(|caution| format!("accounts.{name}{caution}")));
     }
     warnings
+}
+
+/// The first line of defence against pumping is a list of the countries that one serves.
+fn countries(settings: &Settings, warnings: &mut Vec<String>) {
+    let sends_sms = settings.accounts.values().any(|account| account.channel == Channel::Sms);
+    if sends_sms && settings.pumping.rules.countries.is_none() {
+        warnings.push(
+            "pumping.sms_countries is not set: SMS leave to every country; `otpost limits` shows what that can cost."
+                .to_owned(),
+        );
+    }
 }
 
 fn costly(settings: &Settings, warnings: &mut Vec<String>) {

@@ -4,7 +4,9 @@
 use std::collections::BTreeMap;
 
 use crate::domain::language::Languages;
+use crate::domain::limits::{LimitTable, Mode, OnNewer};
 use crate::domain::phone::{Number, NumberRules, Phone, PhoneError};
+use crate::domain::pumping::SmsRules;
 use crate::domain::routing::Routing;
 use crate::domain::texts::Texts;
 
@@ -26,9 +28,18 @@ pub struct Policy {
     pub numbers: NumberRules,
     /// Number of wrong codes after which a message is exhausted.
     pub max_tries: i16,
+    pub limits: LimitTable,
+    pub sms_rules: SmsRules,
+    /// Where the request sets nothing.
+    pub on_newer: OnNewer,
 }
 
 impl Policy {
+    /// Whether the sends of numbers are kept: for their limits, or to find older messages.
+    pub fn counts_numbers(&self, on_newer: OnNewer) -> bool {
+        self.limits.mode != Mode::Off || on_newer != OnNewer::Keep
+    }
+
     /// Reads a number and checks it against the settings.
     ///
     /// # Errors

@@ -16,8 +16,8 @@
 /// - `=`: sqlx checks at compile time that the value's type fits the SQL type. `~`: it does not (`as _`), as for borrowed texts
 ///   and optional values, which sqlx's check refuses.
 /// - `- "name": ...`: a column that `{rows}` has and `{names}` leaves out.
-/// - `{rows "n"}`: `unnest(...) as n (...)`. `{names}`: the names with commas between them. A second list of columns may
-///   follow the first; `{rows 2 "n"}` and `{names 2}` are its.
+/// - `{rows "n"}`: `unnest(...) as n (...)`. `{names}`: the names with commas between them. A second and a third list of columns
+///   may follow the first; `{rows 2 "n"}` and `{names 2}` are the second's.
 macro_rules! columns {
     ($query:ident, [$($scalar:expr),*], $(for $row:pat in $rows:ident { $($columns:tt)* },)+ $first:literal $($sql:tt)*) => {
         columns!(@skip $query [$($scalar,)*]
@@ -41,6 +41,12 @@ macro_rules! columns {
         (for $row:pat in $rows:ident) [$($names:tt)*] [$($all:tt)*] [$($arrays:tt)*]
         { - $name:literal : $type:literal = $value:expr, $($more:tt)* } $lists:tt $sql:tt) => {
         columns!(@list $query $scalars [$($numbers)*] [$($values)* [&$rows.iter().map(|#[allow(unused_variables)] $row| $value).collect::<Vec<_>>()]] $done
+            (for $row in $rows) [$($names)*] [$($all)* $name] [$($arrays)* ($number $type)] {$($more)*} $lists $sql)
+    };
+    (@list $query:ident $scalars:tt [$number:literal $($numbers:literal)*] [$($values:tt)*] $done:tt
+        (for $row:pat in $rows:ident) [$($names:tt)*] [$($all:tt)*] [$($arrays:tt)*]
+        { - $name:literal : $type:literal ~ $value:expr, $($more:tt)* } $lists:tt $sql:tt) => {
+        columns!(@list $query $scalars [$($numbers)*] [$($values)* [&$rows.iter().map(|#[allow(unused_variables)] $row| $value).collect::<Vec<_>>() as _]] $done
             (for $row in $rows) [$($names)*] [$($all)* $name] [$($arrays)* ($number $type)] {$($more)*} $lists $sql)
     };
     (@list $query:ident $scalars:tt [$number:literal $($numbers:literal)*] [$($values:tt)*] $done:tt
@@ -75,9 +81,14 @@ macro_rules! columns {
         columns!(@text $query $scalars $values [{[$name $($names)*] $all $arrays} $($list)*]
             [$($text)* + $name $(+ ", " + $names)*] $($sql)*)
     };
-    (@text $query:ident $scalars:tt $values:tt [$first:tt {[$name:literal $($names:literal)*] $all:tt $arrays:tt}]
+    (@text $query:ident $scalars:tt $values:tt [$first:tt {[$name:literal $($names:literal)*] $all:tt $arrays:tt} $($list:tt)*]
         [$($text:tt)*] {names 2} $($sql:tt)*) => {
-        columns!(@text $query $scalars $values [$first {[$name $($names)*] $all $arrays}]
+        columns!(@text $query $scalars $values [$first {[$name $($names)*] $all $arrays} $($list)*]
+            [$($text)* + $name $(+ ", " + $names)*] $($sql)*)
+    };
+    (@text $query:ident $scalars:tt $values:tt [$first:tt $second:tt {[$name:literal $($names:literal)*] $all:tt $arrays:tt}]
+        [$($text:tt)*] {names 3} $($sql:tt)*) => {
+        columns!(@text $query $scalars $values [$first $second {[$name $($names)*] $all $arrays}]
             [$($text)* + $name $(+ ", " + $names)*] $($sql)*)
     };
     (@text $query:ident $scalars:tt $values:tt
@@ -91,10 +102,20 @@ macro_rules! columns {
     };
     (@text $query:ident $scalars:tt $values:tt
         [$first:tt
-         {$names:tt [$name:literal $($all:literal)*] [($number:literal $type:literal) $(($numbers:literal $types:literal))*]}]
+         {$names:tt [$name:literal $($all:literal)*] [($number:literal $type:literal) $(($numbers:literal $types:literal))*]}
+         $($list:tt)*]
         [$($text:tt)*] {rows 2 $as:literal} $($sql:tt)*) => {
         columns!(@text $query $scalars $values
-            [$first {$names [$name $($all)*] [($number $type) $(($numbers $types))*]}]
+            [$first {$names [$name $($all)*] [($number $type) $(($numbers $types))*]} $($list)*]
+            [$($text)* + "unnest(" + $number + "::" + $type + "[]" $(+ ", " + $numbers + "::" + $types + "[]")* + ") as "
+             + $as + " (" + $name $(+ ", " + $all)* + ")"] $($sql)*)
+    };
+    (@text $query:ident $scalars:tt $values:tt
+        [$first:tt $second:tt
+         {$names:tt [$name:literal $($all:literal)*] [($number:literal $type:literal) $(($numbers:literal $types:literal))*]}]
+        [$($text:tt)*] {rows 3 $as:literal} $($sql:tt)*) => {
+        columns!(@text $query $scalars $values
+            [$first $second {$names [$name $($all)*] [($number $type) $(($numbers $types))*]}]
             [$($text)* + "unnest(" + $number + "::" + $type + "[]" $(+ ", " + $numbers + "::" + $types + "[]")* + ") as "
              + $as + " (" + $name $(+ ", " + $all)* + ")"] $($sql)*)
     };

@@ -86,6 +86,21 @@ pub async fn find(pool: &Database, app: &AppId, key: &str) -> Result<Option<Clai
     }))
 }
 
+/// Frees a key whose message was refused after all.
+pub async fn release(pool: &Database, app: &AppId, key: &str, message: MessageId) -> Result<(), StoreError> {
+    sqlx::query!(
+        "-- idempotency_keys.release
+        delete from idempotency_keys where slot = $1 and app = $2 and key = $3 and message_id = $4",
+        slot(&[app.as_str(), key]),
+        app.as_str(),
+        key,
+        message.uuid()
+    )
+    .execute(pool)
+    .await?;
+    Ok(())
+}
+
 /// Deletes at most `limit` keys claimed before `before`. Returns how many.
 pub async fn forget(pool: &Database, before: DateTime<Utc>, limit: i64) -> Result<u64, StoreError> {
     let done = sqlx::query!(

@@ -1,6 +1,6 @@
 //! Table `messages`.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use chrono::{DateTime, TimeDelta, Utc};
@@ -19,6 +19,7 @@ use crate::domain::route::Route;
 use crate::store::attempts;
 use crate::store::columns::columns;
 use crate::store::database::{Database, Session};
+use crate::store::number_sends::{self, CountedNumber};
 use crate::store::stored::{Found, Labels, LockedMessage, StoredMessage, keys, message_id};
 use crate::store::{StoreError, word};
 
@@ -38,6 +39,7 @@ struct LockedRow {
     code_given: bool,
     wrong_tries: i16,
     max_tries: i16,
+    verified_by: Option<Vec<u8>>,
     delivery_inferred: bool,
     created_at: DateTime<Utc>,
     expires_at: DateTime<Utc>,
@@ -60,6 +62,8 @@ impl LockedRow {
     fn into_message(self) -> Result<LockedMessage, StoreError> {
         let corrupt = |what: &str| StoreError::Corrupt { what: format!("messages {}: {what}", self.message_id) };
         let id = MessageId::from_uuid(self.message_id).ok_or_else(|| corrupt("message_id"))?;
+        let verified_by =
+            self.verified_by.map(|hash| hash.try_into().map_err(|_| corrupt("verified_by"))).transpose()?;
         let recipient = Phone::from_stored(&self.recipient, &self.country, self.calling_code_len)
             .ok_or_else(|| corrupt("recipient"))?;
         let route: Route = serde_json::from_value(self.route)
@@ -75,6 +79,7 @@ impl LockedRow {
             delivery_inferred: self.delivery_inferred,
             wrong_tries: self.wrong_tries,
             max_tries: self.max_tries,
+            verified_by,
             code: CodeAtRest { key_id: self.code_key_id, hash: self.code_hash, sealed: self.code_sealed },
             route,
             code_given: self.code_given,
@@ -107,7 +112,7 @@ macro_rules! select_messages {
             $name
                 + "\nselect m.message_id, m.app, m.recipient, m.country, m.calling_code_len, m.state::text as \"state!\", \
                           m.outcome, m.route, m.code_key_id, m.code_hash, m.code_sealed, m.code_given, m.wrong_tries, \
-                          m.max_tries, m.delivery_inferred, m.created_at, m.expires_at, m.settled_at \
+                          m.max_tries, m.verified_by, m.delivery_inferred, m.created_at, m.expires_at, m.settled_at \
                      from messages m \
                     where (m.bucket, m.message_id) in (select * from unnest($1::smallint[], $2::uuid[]))"
                 + $then,
@@ -276,16 +281,35 @@ pub async fn list(pool: &Database, app: &AppId, filter: &Filter, limit: i64) -> 
     Ok(Page { messages, next })
 }
 
-/// Stores new messages, each with its first attempt, in one statement. An existing one stays unchanged.
-pub async fn insert(pool: &Database, new: &[Arc<StoredMessage>]) -> Result<(), StoreError> {
+/// A new message, with the sends of its number as they are once it is stored.
+#[derive(Clone, Debug)]
+pub struct NewMessage {
+    pub message: Arc<StoredMessage>,
+    /// `None`: the number's sends are not counted.
+    pub counted: Option<Arc<CountedNumber>>,
+}
+
+/// Stores new messages, each with its first attempt and the sends of its number, in one statement. An existing one stays
+/// unchanged. Returns for each whether it is stored: a message is not, if somebody else has written the sends of its number since
+/// they were read. `forget_at`: of the sends.
+pub async fn insert(pool: &Database, new: &[NewMessage], forget_at: DateTime<Utc>) -> Result<Vec<bool>, StoreError> {
+    // Of two messages to one number, the second must see the first one's send.
+    let mut numbers = HashSet::new();
+    let is_first = |m: &&NewMessage| m.counted.as_ref().is_none_or(|c| numbers.insert((c.bucket, c.number)));
+    let first: Vec<&NewMessage> = new.iter().filter(is_first).collect();
+    let mut counted: Vec<&CountedNumber> = first.iter().filter_map(|m| m.counted.as_deref()).collect();
+    counted.sort_by_key(|c| (c.bucket, c.number.hash));
     // In the order of their keys, so that two groups cannot deadlock.
-    let mut new: Vec<&StoredMessage> = new.iter().map(|m| &**m).collect();
-    new.sort_by_key(|m| (m.message.id.bucket().as_i16(), m.message.id));
-    let routes = new.iter().map(|m| serde_json::to_value(&m.message.route)).collect::<Result<Vec<Value>, _>>();
+    let mut new_messages: Vec<(&StoredMessage, Option<&[u8]>)> =
+        first.iter().map(|m| (&*m.message, m.counted.as_ref().map(|c| c.number.hash.as_slice()))).collect();
+    new_messages.sort_by_key(|(m, _)| (m.message.id.bucket().as_i16(), m.message.id));
+    let routes =
+        new_messages.iter().map(|(m, _)| serde_json::to_value(&m.message.route)).collect::<Result<Vec<Value>, _>>();
     let routes = routes.map_err(|error| StoreError::Corrupt { what: format!("route: {error}") })?;
-    let routed: Vec<(&StoredMessage, Value)> = new.iter().copied().zip(routes).collect();
-    columns!(query, [],
-        for (m, route) in routed {
+    let routed: Vec<_> = new_messages.iter().copied().zip(routes).map(|((m, hash), route)| (m, hash, route)).collect();
+    let written = columns!(query_scalar, [forget_at],
+        for (m, number_hash, route) in routed {
+            - "counted_number": "bytea" ~ *number_hash,
             "bucket": "smallint" = m.message.id.bucket().as_i16(),
             "message_id": "uuid" = m.message.id.uuid(),
             "app": "text" ~ m.message.app.as_str(),
@@ -307,7 +331,7 @@ pub async fn insert(pool: &Database, new: &[Arc<StoredMessage>]) -> Result<(), S
             "created_at": "timestamptz" = m.message.created_at,
             "expires_at": "timestamptz" = m.message.expires_at,
         },
-        for m in new {
+        for (m, _) in new_messages {
             "bucket": "smallint" = m.message.id.bucket().as_i16(),
             "message_id": "uuid" = m.message.id.uuid(),
             "attempt_no": "smallint" = m.message.last().attempt_no,
@@ -322,19 +346,44 @@ pub async fn insert(pool: &Database, new: &[Arc<StoredMessage>]) -> Result<(), S
             "timer": "text" ~ m.message.last().timer.as_str(),
             "replace_at": "timestamptz" ~ m.message.last().replace_at,
         },
+        for c in counted {
+            "bucket": "smallint" = c.bucket.as_i16(),
+            "number_hash": "bytea" ~ c.number.hash.as_slice(),
+            "key_id": "smallint" = c.number.key_id,
+            "version": "bigint" = c.version + 1,
+            "sends": "jsonb" = number_sends::as_json(&c.sends),
+        },
         "-- messages.insert
-        with new_messages as (
+        with counted as (
+            insert into number_sends as o (" {names 3} ", forget_at)
+            select " {names 3} ", $1::timestamptz from " {rows 3 "c"} "
+            on conflict (bucket, number_hash) do update
+               set version = excluded.version, sends = excluded.sends, forget_at = excluded.forget_at
+             where o.version = excluded.version - 1
+            returning bucket, number_hash
+        ), new_messages as (
             insert into messages (" {names} ")
-            select n.* from " {rows "n"} "
+            select " {names} " from " {rows "n"} "
+             where n.counted_number is null
+                or (n.bucket, n.counted_number) in (select bucket, number_hash from counted)
             on conflict (bucket, message_id) do nothing
             returning bucket, message_id
+        ), new_attempts as (
+            insert into attempts (" {names 2} ")
+            select " {names 2} " from " {rows 2 "a"} " join new_messages using (bucket, message_id)
         )
-        insert into attempts (" {names 2} ")
-        select " {names 2} " from " {rows 2 "a"} " join new_messages using (bucket, message_id)"
+        select number_hash from counted"
     )
-    .execute(pool)
+    .fetch_all(pool)
     .await?;
-    Ok(())
+    let written: HashSet<Vec<u8>> = written.into_iter().collect();
+    let mut numbers = HashSet::new();
+    let is_stored = |m: &NewMessage| {
+        m.counted
+            .as_ref()
+            .is_none_or(|c| numbers.insert((c.bucket, c.number)) && written.contains(c.number.hash.as_slice()))
+    };
+    Ok(new.iter().map(is_stored).collect())
 }
 
 /// When the next message's life ends.

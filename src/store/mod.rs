@@ -2,6 +2,7 @@
 
 mod columns;
 pub mod stored;
+pub mod number_sends;
 pub mod messages;
 pub mod watched;
 pub mod attempts;
@@ -21,6 +22,11 @@ pub mod callback_nonces;
 pub mod account_pulse;
 pub mod account_events;
 pub mod number_memory;
+pub mod number_tries;
+pub mod window_counters;
+pub mod sms_records;
+pub mod sms_exceptions;
+pub mod sms_decisions;
 pub mod instances;
 pub mod health;
 pub mod database;

@@ -43,6 +43,7 @@ pub async fn write(connection: &mut Session, changes: &[Change<'_>]) -> Result<(
         let same = before.state == after.state
             && before.outcome == after.outcome
             && before.wrong_tries == after.wrong_tries
+            && before.verified_by == after.verified_by
             && before.delivery_inferred == after.delivery_inferred
             && old == after.attempts.len();
         if !same {
@@ -63,6 +64,7 @@ pub async fn write(connection: &mut Session, changes: &[Change<'_>]) -> Result<(
             "wrong_tries": "smallint" = after.wrong_tries,
             "delivery_inferred": "boolean" = after.delivery_inferred,
             "settled_at": "timestamptz" ~ after.settled_at,
+            "verified_by": "bytea" ~ after.verified_by.as_ref().map(|hash| hash.as_slice()),
         },
         for ChangedAttempt { message, attempt: a, is_new } in attempts {
             - "is_new": "boolean" = *is_new,
@@ -115,6 +117,7 @@ pub async fn write(connection: &mut Session, changes: &[Change<'_>]) -> Result<(
                    outcome = case m.outcome when 'other' then o.outcome else m.outcome end,
                    attempt_count = m.attempts_after, wrong_tries = m.wrong_tries,
                    delivery_inferred = m.delivery_inferred, settled_at = m.settled_at,
+                   verified_by = m.verified_by,
                    code_sealed = case when m.outcome = 'pending' then o.code_sealed end
               from m
              where o.bucket = m.bucket and o.message_id = m.message_id and o.attempt_count = m.attempts_before

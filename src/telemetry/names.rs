@@ -4,6 +4,9 @@ use metrics::{counter, describe_counter, describe_gauge};
 
 pub const CLOCK_STEPS: &str = "otpost_clock_step_total";
 pub const RATE_LIMITED: &str = "otpost_rate_limited_total";
+pub const SMS_REFUSED: &str = "otpost_sms_refused_total";
+pub const SMS_RECORDED: &str = "otpost_sms_recorded_total";
+pub const RATE_RECORDED: &str = "otpost_rate_recorded_total";
 pub const SENDS_WAITING: &str = "otpost_sends_waiting";
 pub const INSTANCES: &str = "otpost_instances";
 pub const ROWS_LEFT_OUT: &str = "otpost_rows_left_out_total";
@@ -31,6 +34,9 @@ pub(super) fn describe() {
     );
     describe_counter!(CLOCK_STEPS, "Steps of the database's clock by more than 5 s.");
     describe_counter!(RATE_LIMITED, "Requests answered 429, by the limit.");
+    describe_counter!(SMS_REFUSED, "SMS that a rule against pumping refused, by rule.");
+    describe_counter!(SMS_RECORDED, "SMS that a rule in mode `record` would have refused, by rule.");
+    describe_counter!(RATE_RECORDED, "Requests that a limit in mode `record` would have refused, by the limit.");
     describe_gauge!(SENDS_WAITING, "Attempts that are due and wait for capacity at their account.");
     describe_gauge!(INSTANCES, "Live instances as seen by this one; they share the accounts' limits.");
     describe_counter!(ROWS_LEFT_OUT, "Repeated receipts and late checks that were counted but not stored, by table.");

@@ -13,7 +13,7 @@ use crate::services::messages::message_view;
 use crate::web::api::Api;
 use crate::web::auth::{App, Id};
 use crate::web::body;
-use crate::web::messages::channel;
+use crate::web::messages::{channel, idempotency_key};
 use crate::web::problem::ApiError;
 
 pub async fn check(
@@ -23,22 +23,26 @@ pub async fn check(
     request: HttpRequest,
     payload: web::Payload,
 ) -> Result<HttpResponse, ApiError> {
+    let caller = idempotency_key(&request)?;
     let body = body::read(&request, payload, &api.bodies, body::API_LIMIT).await?;
     let code = body::parse::<CheckRequest>(&body)?.code;
     // A text that is not a code is refused, and not counted as a try.
     let code = typed::parse(&code).map_err(|e| ApiError::field("code", FieldCode::CodeNotDigits, e.to_string()))?;
     let messages = api.messages.clone();
-    let checked = api.run(async move { messages.check_code(&app, id, code).await }).await??;
-    let (outcome, reason) = match checked.verdict {
-        Verdict::Right => (Outcome::Verified, None),
-        Verdict::AlreadyUsed => (Outcome::Verified, Some(CheckReason::AlreadyUsed)),
-        Verdict::Wrong if checked.tries_left == 0 => (Outcome::Exhausted, Some(CheckReason::WrongCode)),
-        Verdict::Wrong => (Outcome::Pending, Some(CheckReason::WrongCode)),
-        Verdict::Expired => (Outcome::Expired, Some(CheckReason::Expired)),
-        Verdict::Exhausted => (Outcome::Exhausted, Some(CheckReason::TooManyTries)),
-        Verdict::Cancelled => (Outcome::Cancelled, Some(CheckReason::Cancelled)),
+    let checked = api.run(async move { messages.check_code(&app, id, code, caller).await }).await??;
+    let reason = match checked.verdict {
+        Verdict::Right | Verdict::RightAgain => None,
+        Verdict::AlreadyUsed => Some(CheckReason::AlreadyUsed),
+        Verdict::Wrong => Some(CheckReason::WrongCode),
+        Verdict::Expired => Some(CheckReason::Expired),
+        Verdict::Exhausted => Some(CheckReason::TooManyTries),
+        Verdict::Cancelled => Some(CheckReason::Cancelled),
+        Verdict::Superseded => Some(CheckReason::Superseded),
     };
-    let (valid, tries_left) = (checked.verdict == Verdict::Right, checked.tries_left);
+    // An outcome that only a newer version knows looks like a cancelled message.
+    let outcome = if checked.outcome == Outcome::Other { Outcome::Cancelled } else { checked.outcome };
+    let valid = matches!(checked.verdict, Verdict::Right | Verdict::RightAgain);
+    let tries_left = checked.tries_left;
     Ok(HttpResponse::Ok().json(CheckAnswer { valid, outcome, tries_left, reason }))
 }
 

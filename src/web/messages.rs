@@ -17,6 +17,7 @@ use crate::domain::channel::Channel;
 use crate::domain::code::Code;
 use crate::domain::field_code::FieldCode;
 use crate::domain::ids::MessageId;
+use crate::domain::limits::OnNewer;
 use crate::domain::message::Outcome;
 use crate::domain::phone::Number;
 use crate::services::messages::accept_message::{IdempotencyKey, NewMessage};
@@ -61,6 +62,7 @@ fn into_message(asked: MessageRequest, policy: &Policy) -> Result<NewMessage, Ap
         metadata::check(metadata.get())?;
     }
     let client = hints::client(asked.client.as_deref());
+    let on_newer = on_newer(asked.on_newer.as_deref())?;
     count(&number);
     Ok(NewMessage {
         to: number.phone,
@@ -74,6 +76,9 @@ fn into_message(asked: MessageRequest, policy: &Policy) -> Result<NewMessage, Ap
         valid_for_s: small("valid_for_s", asked.valid_for_s)?.map(i32::from),
         reference,
         metadata: asked.metadata,
+        ip: client.as_ref().and_then(|client| client.ip),
+        device: client.as_ref().and_then(|client| client.device.clone()),
+        on_newer,
         client: client.and_then(|c| serde_json::to_value(c).ok()),
     })
 }
@@ -97,6 +102,13 @@ pub(super) fn channel(text: Option<&str>) -> Result<Option<Channel>, ApiError> {
             .map(Some)
             .map_err(|()| ApiError::field("channel", FieldCode::UnknownValue, "must be auto, whatsapp or sms")),
     }
+}
+
+/// Without it, the setting.
+fn on_newer(text: Option<&str>) -> Result<Option<OnNewer>, ApiError> {
+    let Some(text) = text.map(str::trim).filter(|text| !text.is_empty()) else { return Ok(None) };
+    let reason = "must be supersede, reuse or keep";
+    text.parse().map(Some).map_err(|()| ApiError::field("on_newer", FieldCode::UnknownValue, reason))
 }
 
 fn label(field: &str, text: Option<&str>) -> Result<(), ApiError> {
@@ -131,7 +143,7 @@ pub async fn create(
     Ok(response.content_type("application/json").body(accepted.answer))
 }
 
-fn idempotency_key(request: &HttpRequest) -> Result<Option<String>, ApiError> {
+pub(super) fn idempotency_key(request: &HttpRequest) -> Result<Option<String>, ApiError> {
     let Some(value) = request.headers().get("Idempotency-Key") else { return Ok(None) };
     let key = value.to_str().ok().filter(|key| (1..=LABEL).contains(&key.len()));
     let reason = format!("must be 1 to {LABEL} visible ASCII characters");

@@ -9,9 +9,11 @@ use crate::api::problems::{self, Kind, WrongField};
 use crate::domain::attempt::Why;
 use crate::domain::event::Refusal;
 use crate::domain::field_code::FieldCode;
+use crate::domain::limits::{LimitHit, LimitRule};
 use crate::domain::phone::PhoneError;
 use crate::services::database_error::DatabaseError;
 use crate::services::ledger::group_commit::LedgerError;
+use crate::services::limits::admission::AdmissionError;
 use crate::services::messages::ChangeError;
 use crate::services::messages::accept_message::AcceptError;
 use crate::services::messages::cancel::CancelError;
@@ -52,6 +54,8 @@ pub enum ApiError {
         "more messages wait for the accounts of this route than can be sent in time; try again in {retry_after_s} s"
     )]
     TooMuchWaiting { retry_after_s: u64 },
+    #[error("{}", limit_text(.0))]
+    Limited(LimitHit),
     #[error("{}", refusal_text(.0))]
     Refused(Refusal),
     #[error("the service cannot do this just now; try again")]
@@ -64,6 +68,21 @@ pub enum ApiError {
     TooManyWait,
     #[error("something went wrong inside")]
     Internal,
+}
+
+fn limit_text(hit: &LimitHit) -> String {
+    let (limit, again) = (hit.limit, format!("try again in {} s", hit.retry_after_s()));
+    match hit.rule {
+        LimitRule::NumberSpacing => format!("a number gets one message in {limit} s; {again}"),
+        LimitRule::NumberPerHour => format!("a number gets {limit} messages an hour; {again}"),
+        LimitRule::NumberPerDay => format!("a number gets {limit} messages a day; {again}"),
+        LimitRule::IpPerHour => format!("an address gets {limit} messages an hour; {again}"),
+        LimitRule::DevicePerHour => format!("a device gets {limit} messages an hour; {again}"),
+        LimitRule::PrefixPerHour => format!("a range of numbers gets {limit} messages an hour; {again}"),
+        LimitRule::CountryPerHour => format!("a country gets {limit} messages an hour; {again}"),
+        LimitRule::AppPerHour => format!("the app sends {limit} messages an hour; {again}"),
+        LimitRule::TriesPerHour => format!("a number has {limit} wrong codes an hour; {again}"),
+    }
 }
 
 fn refusal_text(refusal: &Refusal) -> String {
@@ -117,6 +136,7 @@ impl ApiError {
             Self::Handshake => Kind::BadHandshake,
             Self::OtherBody => Kind::IdempotencyKeyReused,
             Self::TooMuchWaiting { .. } => Kind::TooMuchWaiting,
+            Self::Limited(hit) => Kind::Limit(hit.rule),
             Self::Refused(Refusal::Settled(_)) => Kind::Settled,
             Self::Refused(_) => Kind::NoNextAttempt,
             Self::Unavailable => Kind::Unavailable,
@@ -134,13 +154,23 @@ impl ApiError {
             }
             _ => Vec::new(),
         };
-        self.kind().document(self.code(), self.to_string(), errors)
+        let mut document = self.kind().document(self.code(), self.to_string(), errors);
+        if let Self::Limited(hit) = self {
+            document.limit = Some(problems::LimitReached {
+                rule: hit.rule.setting().to_owned(),
+                counter: hit.rule.counter().to_string(),
+                limit: hit.limit,
+                retry_after_s: hit.retry_after_s(),
+            });
+        }
+        document
     }
 
     /// Seconds of the header `Retry-After`.
     fn retry_after_s(&self) -> u64 {
         match self {
             Self::TooMuchWaiting { retry_after_s } => *retry_after_s,
+            Self::Limited(hit) => hit.retry_after_s(),
             _ => 1,
         }
     }
@@ -216,6 +246,7 @@ impl From<CheckError> for ApiError {
         match error {
             CheckError::Change(error) => error.into(),
             CheckError::KeyMissing => Self::CodeKeyMissing,
+            CheckError::TooManyTries(hit) => Self::Limited(hit),
         }
     }
 }
@@ -226,6 +257,8 @@ impl From<ResendError> for ApiError {
             ResendError::Change(error) => error.into(),
             ResendError::Refused(refusal) => Self::Refused(refusal),
             ResendError::Find(error) => error.into(),
+            ResendError::Admission(AdmissionError::Limited(hit)) => Self::Limited(hit),
+            ResendError::Admission(AdmissionError::Count(error)) => error.into(),
         }
     }
 }
@@ -246,6 +279,8 @@ impl From<AcceptError> for ApiError {
             AcceptError::Field { field, code, reason } => Self::field(field, code, reason),
             AcceptError::OtherBody => Self::OtherBody,
             AcceptError::KeyMissing => Self::CodeKeyMissing,
+            AcceptError::Limited(hit) => Self::Limited(hit),
+            AcceptError::NotNow => Self::Unavailable,
             AcceptError::Overload { retry_after_s } => Self::TooMuchWaiting { retry_after_s },
             AcceptError::Database(error) => error.into(),
             AcceptError::Intake(error) => error.into(),

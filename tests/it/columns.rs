@@ -9,6 +9,7 @@ use otpost::domain::code_keys::{Fingerprint, KeyFingerprint, NumberHash};
 use otpost::domain::event::Verdict;
 use otpost::domain::health::counts::{Counts, Slot};
 use otpost::domain::ids::{AttemptId, Bucket, MessageId};
+use otpost::domain::limits::sends::NumberSends;
 use otpost::domain::memory::{Lesson, Memory};
 use otpost::domain::message::Outcome;
 use otpost::domain::receipt::{DeliveryReceipt, Disposition, ErrorClass, Failure, Status};
@@ -17,8 +18,9 @@ use otpost::store::answers::{self, PastAnswer};
 use otpost::store::checks::{self, PastCheck};
 use otpost::store::dead_letters::{self, DeadLetter};
 use otpost::store::idempotency_keys::{self, Claim, NewClaim};
-use otpost::store::messages;
+use otpost::store::messages::{self, NewMessage};
 use otpost::store::number_memory::{self, Learned};
+use otpost::store::number_sends::{self, CountedNumber};
 use otpost::store::provider_ids::{self, ProviderId};
 use otpost::store::questions::{self, NewQuestion};
 use otpost::store::receipts::{self, MatchedReceipt, ReceivedReceipt};
@@ -101,7 +103,21 @@ async fn a_new_message_and_its_first_attempt() {
     attempt.due_at = Some(at(4));
     attempt.replace_at = Some(at(5));
     let attempt = attempt.clone();
-    messages::insert(&app.store(), &[stored.clone().into()]).await.unwrap();
+    let hash = NumberHash { key_id: 9, hash: [8; 32] };
+    let counted = CountedNumber { bucket: id.bucket(), number: hash, version: 6, sends: NumberSends::default() };
+    let new = NewMessage { message: stored.clone().into(), counted: Some(counted.clone().into()) };
+    assert_eq!(messages::insert(&app.store(), &[new], at(6)).await.unwrap(), [true]);
+    let number = json!({
+        "bucket": id.bucket().as_i16(), "number_hash": format!("\\x{}", "08".repeat(32)), "key_id": 9, "version": 7,
+        "sends": [], "forget_at": text(at(6)),
+    });
+    holds(&app.pool, "number_sends", &number, &[]).await;
+    assert!(number_sends::write(&app.store(), &CountedNumber { version: 7, ..counted }, at(7)).await.unwrap());
+    let number = json!({
+        "bucket": id.bucket().as_i16(), "number_hash": format!("\\x{}", "08".repeat(32)), "key_id": 9, "version": 8,
+        "sends": [], "forget_at": text(at(7)),
+    });
+    holds(&app.pool, "number_sends", &number, &[]).await;
 
     let message = json!({
         "bucket": id.bucket().as_i16(), "message_id": id.uuid(), "app": "shop", "recipient": "+628123450001",
@@ -111,7 +127,7 @@ async fn a_new_message_and_its_first_attempt() {
         "code_hash": format!("\\x{}", "05".repeat(32)), "code_sealed": format!("\\x{}", "06".repeat(30)),
         "code_length": 8, "code_given": true, "max_tries": 3, "created_at": text(at(1)), "expires_at": text(at(2)),
         "state": "accepted", "outcome": "pending", "attempt_count": 1, "wrong_tries": 0, "delivery_inferred": false,
-        "settled_at": null, "metadata": null,
+        "settled_at": null, "metadata": null, "verified_by": null,
     });
     holds(&app.pool, "messages", &message, &[]).await;
     let first = json!({
@@ -137,6 +153,7 @@ async fn what_changed_of_a_message_and_of_its_attempts() {
     after.wrong_tries = 2;
     after.delivery_inferred = true;
     after.settled_at = Some(at(60));
+    after.verified_by = Some([9; 32]);
     after.code.sealed = None;
     let seen = |n: i64| FirstSeen { at: Some(at(n)), provider_at: Some(at(n + 1)) };
     let full = |attempt_no: i16, n: i64| Attempt {

@@ -11,6 +11,7 @@ use otpost::domain::phone::Phone;
 use otpost::domain::receipt::Status;
 use otpost::services::routing::memory::NumberMemory;
 use otpost::services::upkeep::forget;
+use otpost::services::upkeep::forget_number::forget_number;
 use otpost::simulator::Mode;
 use serde_json::json;
 use sha2::{Digest, Sha256};
@@ -195,8 +196,8 @@ async fn what_is_remembered_is_forgotten_in_time_and_on_request() {
             app.send("+628123460002").await;
             app.pass(Duration::from_secs(10)).await;
             let phone = Phone::parse("+628123460002").unwrap();
-            assert!(app.memory.forget(&phone).await.unwrap());
-            assert!(!app.memory.forget(&phone).await.unwrap());
+            assert!(!app.forget(&phone).await.is_empty());
+            assert!(app.forget(&phone).await.is_empty());
             assert_eq!((recall(app, "+628123460002").await, rows(app).await), (NOTHING, 0));
         },
     )
@@ -219,7 +220,8 @@ async fn a_rotated_key_still_finds_what_was_remembered_under_the_old_one() {
             NOTHING,
             "without the key nobody finds it"
         );
-        assert!(with_keys(&[(2, 8), (1, 7)]).forget(&phone).await.unwrap());
+        let keys = with_keys(&[(2, 8), (1, 7)]).keys;
+        assert_eq!(forget_number(&app.store(), &keys, &phone).await.unwrap(), ["number_memory"]);
         assert_eq!(rows(app).await, 0);
     })
     .await;

@@ -174,13 +174,14 @@ impl Run<'_> {
             88..92 => {
                 let code = if self.random.chance(25) { CODE } else { "000000" };
                 let code = Code::parse(code).unwrap();
-                let request = AppRequest::Check { check_id: Uuid::now_v7(), code: code.clone() };
-                (Event::Check { code }, by_app(&mut self.random, request))
+                let request = AppRequest::Check { check_id: Uuid::now_v7(), code: code.clone(), caller: None };
+                (Event::Check { code, caller: None }, by_app(&mut self.random, request))
             }
-            92..96 => {
+            92..95 => {
                 let channel = self.random.pick(&[None, Some(Channel::Sms), Some(Channel::Whatsapp)]);
                 (Event::Resend { channel }, by_app(&mut self.random, AppRequest::Resend { channel }))
             }
+            95 => (Event::Supersede, by_app(&mut self.random, AppRequest::Supersede)),
             96 => (Event::Cancel, by_app(&mut self.random, AppRequest::Cancel)),
             97 => (Event::AccountGone { attempt_no }, RecordedEvent::AccountGone { attempt_no }),
             98 => (Event::KeyGone { attempt_no }, RecordedEvent::KeyGone { attempt_no }),

@@ -266,6 +266,7 @@ impl Beside {
             accounts: accounts.clone(),
             policy: app.reload.policy.clone(),
             instances: app.dispatch.instances.clone(),
+            sms_guard: app.dispatch.sms_guard.clone(),
             lease: app.dispatch.lease,
             stopped: tokio::sync::Mutex::new(false),
         });

@@ -1,19 +1,15 @@
 //! Several instances on one database: whichever comes first, everything happens once.
 
 use std::collections::HashMap;
-use std::net::TcpListener;
 use std::path::Path;
-use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::TimeDelta;
-use otpost::app::{App, Loops, Means, Running};
-use otpost::clock::Clock;
+use otpost::app::Loops;
 use otpost::config::Settings;
 use otpost::domain::app_id::AppId;
 use otpost::domain::code::Code;
 use otpost::domain::ids::MessageId;
-use otpost::services::delivery::dispatch::Dispatch;
 use otpost::services::delivery::replace;
 use otpost::services::ledger::transitions::Transitions;
 use otpost::services::messages::accept_message::{AcceptMessage, NewMessage};
@@ -22,54 +18,12 @@ use otpost::simulator::{SimConfig, SimTime, Simulator};
 use serde_json::{Value, json};
 use sqlx::PgPool;
 
-use crate::helpers::app::{TestApp, code_keys, meta_body, meta_status, plain, with_settings};
+use crate::helpers::app::{TestApp, meta_body, meta_status, plain, with_settings};
 use crate::helpers::database::fresh_database;
+use crate::helpers::instance::Instance;
 use crate::helpers::invariants;
 
 const CODE: &str = "739150";
-
-/// One more instance of the service, on a database that has others.
-struct Instance {
-    url: String,
-    transitions: Transitions,
-    dispatch: Arc<Dispatch>,
-    clock: Clock,
-    running: Running,
-}
-
-impl Instance {
-    async fn start(settings: &Settings, database_url: &str, clock: Option<Clock>, loops: Loops) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-        let mut settings = settings.clone();
-        settings.server.listen = listener.local_addr().expect("an address");
-        settings.server.public_url = format!("http://{}", settings.server.listen);
-        let url = settings.server.public_url.clone();
-        let means = Means { database_url: database_url.to_owned(), code_keys: code_keys(), clock, migrate: false };
-        let app = App::build(&settings, means).await.expect("the app is built");
-        let (transitions, dispatch, clock) = (app.transitions.clone(), Arc::clone(&app.dispatch), app.clock.clone());
-        let running = app.start(listener, loops).expect("the app starts");
-        Self { url, transitions, dispatch, clock, running }
-    }
-
-    async fn beside(app: &TestApp) -> Self {
-        Self::start(&app.settings, app.database.url(), Some(app.clock.clone()), Loops::ByHand).await
-    }
-
-    /// Runs the loops until nothing is left to do, while others do the same.
-    async fn work(&self) {
-        loop {
-            let round = self.dispatch.run_once().await.expect("the sender goes round");
-            let mut busy = !round.sends.is_empty() || round.more_due;
-            for send in round.sends {
-                send.await.expect("a send ends");
-            }
-            busy |= replace::run_once(&self.transitions, &self.clock).await.expect("deadlines").due > 0;
-            if !busy {
-                return;
-            }
-        }
-    }
-}
 
 fn number(n: usize, end: &str) -> String {
     format!("+62812{n:04}{end}")

@@ -84,6 +84,8 @@ pub enum Why {
     Cancelled,
     Expired,
     Exhausted,
+    /// A newer message took the place of this one.
+    Superseded,
     /// The app requested the next attempt before the deadline.
     Requested,
     /// The remaining life is too short for another code to be useful.
@@ -116,6 +118,7 @@ words! {
         Cancelled = "cancelled",
         Expired = "expired",
         Exhausted = "exhausted",
+        Superseded = "superseded",
         Requested = "requested",
         TooLate = "too_late",
         RouteEnd = "route_end",

@@ -164,6 +164,14 @@ impl CodeKeys {
         Some(subtle::ConstantTimeEq::ct_eq(hash.as_slice(), fingerprint.hash.as_slice()).into())
     }
 
+    /// Identifies a caller by the name that it gave to its check. Under the key of the code, so that rotation does not change it
+    /// for this message; `None` without that key.
+    pub fn caller(&self, key_id: i16, app: &AppId, message: MessageId, name: &str) -> Option<Caller> {
+        let key = self.find(key_id)?;
+        let message = message.uuid();
+        Some(hmac(&*key.verify, &[b"caller", app.as_str().as_bytes(), message.as_bytes(), name.as_bytes()]))
+    }
+
     /// Identifies a number where the number itself must not be stored: one hash for each live key, the active key
     /// first. Without the keys nobody can find the number by trial. `app`: the app the number belongs to; `None`:
     /// shared by all apps. The hashes of two apps have nothing in common.
@@ -180,6 +188,11 @@ impl CodeKeys {
         self.0.iter().map(hash).collect()
     }
 
+    /// Identifies an address or a device of an app where it must not be stored, in hexadecimal. Rotation changes it.
+    pub fn counter_hash(&self, app: &AppId, text: &str) -> String {
+        hex::encode(hmac(&*self.0[0].number, &[b"counter", app.as_str().as_bytes(), text.as_bytes()]))
+    }
+
     /// Seals raw bytes that may contain a code, such as a dead letter. `name` says what the bytes are; opening needs
     /// the same name.
     pub fn seal_bytes(&self, name: &[u8], bytes: &[u8], nonce: [u8; NONCE_BYTES]) -> (i16, Vec<u8>) {
@@ -194,8 +207,11 @@ impl CodeKeys {
     }
 }
 
+/// Keyed hash of the name that a caller gave to its check of a code.
+pub type Caller = [u8; 32];
+
 /// HMAC-SHA-256 over an E.164 number.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct NumberHash {
     pub key_id: i16,
     pub hash: [u8; 32],

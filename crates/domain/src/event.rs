@@ -6,6 +6,7 @@ use uuid::Uuid;
 use crate::attempt::{Lease, Why};
 use crate::channel::Channel;
 use crate::code::Code;
+use crate::limits::LimitHit;
 use crate::message::Outcome;
 use crate::price::Price;
 use crate::receipt::{DeliveryReceipt, Disposition, Failure, Scope};
@@ -51,12 +52,16 @@ pub enum Event {
     /// A person entered a code.
     Check {
         code: Code,
+        /// The caller's name for this check, if it gave one. A repeat under the same name gets the same answer.
+        caller: Option<String>,
     },
     /// The app requests the next attempt now.
     Resend {
         channel: Option<Channel>,
     },
     Cancel,
+    /// A newer message of the same number, app and purpose takes its place.
+    Supersede,
     /// The clock reached the end of the message's life.
     LifeEnded,
 }
@@ -102,6 +107,8 @@ pub enum Effect {
     Checked(Checked),
     /// This program does not have the key of the code: nothing was checked and nothing counted.
     KeyMissing,
+    /// The number has had too many wrong codes: nothing was checked and nothing counted.
+    TooManyTries(LimitHit),
     /// The next attempt is planned.
     Planned {
         attempt_no: i16,
@@ -113,28 +120,36 @@ pub enum Effect {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Checked {
     pub verdict: Verdict,
+    /// Of the message, after the check.
+    pub outcome: Outcome,
+    /// Wrong codes that are still compared.
     pub tries_left: i16,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Verdict {
     Right,
+    /// The check that was right a moment ago, from the same caller: its answer may have been lost.
+    RightAgain,
     Wrong,
     /// A right code was accepted before; a code is valid once.
     AlreadyUsed,
     Expired,
     Exhausted,
     Cancelled,
+    Superseded,
 }
 
 words! {
     Verdict {
         Right = "right",
+        RightAgain = "right_again",
         Wrong = "wrong",
         AlreadyUsed = "already_used",
         Expired = "expired",
         Exhausted = "exhausted",
         Cancelled = "cancelled",
+        Superseded = "superseded",
     }
 }
 

@@ -4,6 +4,7 @@
 //! - [`step::step`] decides what an event changes. It has an answer for every event in every state.
 //! - [`routing`] chooses the steps of a message: which account sends, in which order.
 //! - [`phone`] reads phone numbers. [`code`] holds a code, and [`code_keys`] seals and compares it.
+//! - [`limits`] counts the messages and the wrong codes of a number, an address, a country.
 //! - [`health`] judges an account by its receipts. [`memory`] keeps what is known about a number.
 //!
 //! The modules are in reading order: each names only those above it. The crate depends on no other crate of otpost.
@@ -32,6 +33,8 @@ pub mod message;
 pub mod health;
 pub mod memory;
 pub mod status_query;
+pub mod limits;
+pub mod pumping;
 pub mod event;
 pub mod step;
 pub mod routing;

@@ -5,6 +5,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use crate::app_id::AppId;
 use crate::attempt::{Attempt, Reason, SendState, State, Timer, Why};
 use crate::channel::Channel;
+use crate::code_keys::Caller;
 use crate::code_keys::CodeAtRest;
 use crate::ids::MessageId;
 use crate::route::{MIN_LIFE_S, Route, StandIn};
@@ -23,6 +24,8 @@ pub enum Outcome {
     /// Too many wrong codes.
     Exhausted,
     Cancelled,
+    /// A newer message of the same number, app and purpose took its place.
+    Superseded,
     /// Every step failed. Stored when the message's life ends: until then a late delivery, the right code or a resend
     /// may still change it, and [`Message::outcome_now`] reports it.
     Failed,
@@ -37,6 +40,7 @@ words! {
         Expired = "expired",
         Exhausted = "exhausted",
         Cancelled = "cancelled",
+        Superseded = "superseded",
         Failed = "failed";
         else Other
     }
@@ -51,6 +55,7 @@ impl Outcome {
             Self::Expired | Self::Failed => Some(Why::Expired),
             Self::Exhausted => Some(Why::Exhausted),
             Self::Cancelled => Some(Why::Cancelled),
+            Self::Superseded => Some(Why::Superseded),
             Self::Other => Some(Why::Other),
         }
     }
@@ -72,6 +77,8 @@ pub struct Message {
     pub delivery_inferred: bool,
     pub wrong_tries: i16,
     pub max_tries: i16,
+    /// Who entered the right code, if the check named its caller: a repeat of that check gets the same answer.
+    pub verified_by: Option<Caller>,
     pub code: CodeAtRest,
     /// The app chose the code and so knew it: a right code then proves no delivery.
     pub code_given: bool,
@@ -328,6 +335,7 @@ pub(super) mod tests {
             delivery_inferred: false,
             wrong_tries: 0,
             max_tries: 5,
+            verified_by: None,
             code,
             code_given: false,
             route: Route::new(steps, 30, 300, "test").unwrap(),

@@ -237,6 +237,11 @@ impl Phone {
         &self.e164[1..=usize::from(self.calling_code_len)]
     }
 
+    /// The number without its last four digits, as fraudsters rent numbers: in ranges.
+    pub fn prefix(&self) -> &str {
+        &self.e164[..self.e164.len() - 4]
+    }
+
     /// `+62 … 42`: calling code and last two digits.
     pub fn masked(&self) -> String {
         format!("+{} … {}", self.calling_code(), &self.e164[self.e164.len() - 2..])

@@ -7,7 +7,7 @@
 mod replacing;
 mod sending;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 
 use self::replacing::{replace, replace_failed};
 pub use self::sending::{MAX_TRIES, MAX_TRIES_ON_LAST_STEP, MAX_UNKNOWNS};
@@ -20,6 +20,9 @@ use crate::event::{Checked, Effect, Event, Refusal, SendResult, Verdict};
 use crate::message::{Message, Outcome};
 use crate::receipt::{DeliveryReceipt, Disposition, ErrorClass, Failure, Status};
 use crate::route::StandIn;
+
+/// How long the caller of a right code gets the same answer to the same check.
+pub const REPEATED_FOR: TimeDelta = TimeDelta::seconds(10);
 
 /// Applies `event` to `message`. `now` is the database's time; `keys` are used for checks only.
 pub fn step(message: &mut Message, event: &Event, keys: &CodeKeys, now: DateTime<Utc>) -> Effect {
@@ -43,9 +46,10 @@ pub fn step(message: &mut Message, event: &Event, keys: &CodeKeys, now: DateTime
         Event::KeyGone { attempt_no } => give_up(message, *attempt_no, "code_key_missing", now),
         Event::Receipt { attempt_no, receipt } => take_receipt(message, *attempt_no, receipt, now),
         Event::DeadlinePassed { attempt_no } => pass_deadline(message, *attempt_no, now),
-        Event::Check { code } => check(message, code, keys, now),
-        Event::Resend { channel } => resend(message, *channel, now),
+        Event::Check { code, caller } => check(message, code, caller.as_deref(), keys, now),
+        Event::Resend { channel } => message.resend(*channel, now),
         Event::Cancel => cancel(message, now),
+        Event::Supersede => supersede(message, now),
         Event::LifeEnded => end_life(message, now),
     };
     message.raise_state();
@@ -131,20 +135,24 @@ fn pass_deadline(message: &mut Message, attempt_no: i16, now: DateTime<Utc>) -> 
     }
 }
 
-fn check(message: &mut Message, code: &Code, keys: &CodeKeys, now: DateTime<Utc>) -> Effect {
+fn check(message: &mut Message, code: &Code, caller: Option<&str>, keys: &CodeKeys, now: DateTime<Utc>) -> Effect {
     if message.outcome == Outcome::Pending && now >= message.expires_at {
         message.settle_by_time(now);
     }
     let verdict = match message.outcome {
+        Outcome::Verified if is_repeat(message, code, caller, keys, now) => Verdict::RightAgain,
         Outcome::Verified => Verdict::AlreadyUsed,
         Outcome::Expired | Outcome::Failed => Verdict::Expired,
         Outcome::Exhausted => Verdict::Exhausted,
         // Only a newer version knows this outcome: the person sees a cancelled message.
         Outcome::Cancelled | Outcome::Other => Verdict::Cancelled,
+        Outcome::Superseded => Verdict::Superseded,
         Outcome::Pending if !keys.have(message.code.key_id) => return Effect::KeyMissing,
         Outcome::Pending if keys.is_right(&message.code, &message.app, message.id, code) => {
             message.delivery_inferred = !message.attempts.iter().any(|a| a.state == State::Delivered);
             message.state = State::Delivered;
+            message.verified_by =
+                caller.and_then(|name| keys.caller(message.code.key_id, &message.app, message.id, name));
             message.settle(Outcome::Verified, now);
             Verdict::Right
         }
@@ -160,30 +168,44 @@ fn check(message: &mut Message, code: &Code, keys: &CodeKeys, now: DateTime<Utc>
         Outcome::Pending => message.max_tries - message.wrong_tries,
         _ => 0,
     };
-    Effect::Checked(Checked { verdict, tries_left })
+    Effect::Checked(Checked { verdict, outcome: message.outcome, tries_left })
 }
 
-fn resend(message: &mut Message, channel: Option<Channel>, now: DateTime<Utc>) -> Effect {
-    if message.outcome != Outcome::Pending {
-        return Effect::Refused(Refusal::Settled(message.outcome));
+/// Whether the caller whose check was right repeats it, because the answer was lost: the same name and code, at most
+/// [`REPEATED_FOR`] later.
+fn is_repeat(message: &Message, code: &Code, caller: Option<&str>, keys: &CodeKeys, now: DateTime<Utc>) -> bool {
+    let caller = caller.and_then(|name| keys.caller(message.code.key_id, &message.app, message.id, name));
+    let is_recent = message.settled_at.is_some_and(|at| now < at + REPEATED_FOR);
+    is_recent
+        && caller.is_some()
+        && caller == message.verified_by
+        && keys.is_right(&message.code, &message.app, message.id, code)
+}
+
+impl Message {
+    /// Plans the next attempt because the person asked.
+    pub fn resend(&mut self, channel: Option<Channel>, now: DateTime<Utc>) -> Effect {
+        if self.outcome != Outcome::Pending {
+            return Effect::Refused(Refusal::Settled(self.outcome));
+        }
+        let last = self.last().attempt_no;
+        if self.last().send_state == SendState::Planned {
+            return Effect::Refused(Refusal::StillSending);
+        }
+        // A standby only when nothing else is left: a person who asks again wants another channel.
+        let planned = self.plan_next(Reason::Requested, channel, StandIn::MayNot, now);
+        let planned = planned.or_else(|_| self.plan_next(Reason::Requested, channel, StandIn::May, now));
+        let planned = planned.or_else(|_| self.plan_again(channel, now));
+        if let Err(why) = planned {
+            return Effect::Refused(Refusal::NotPlanned(why));
+        }
+        if let Some(attempt) = self.attempt_mut(last) {
+            attempt.disarm(Why::Requested, now);
+            attempt.withdraw(Why::Requested, now);
+            attempt.not_replaced = None;
+        }
+        Effect::Planned { attempt_no: last + 1 }
     }
-    let last = message.last().attempt_no;
-    if message.last().send_state == SendState::Planned {
-        return Effect::Refused(Refusal::StillSending);
-    }
-    // A standby only when nothing else is left: a person who asks again wants another channel.
-    let planned = message.plan_next(Reason::Requested, channel, StandIn::MayNot, now);
-    let planned = planned.or_else(|_| message.plan_next(Reason::Requested, channel, StandIn::May, now));
-    let planned = planned.or_else(|_| message.plan_again(channel, now));
-    if let Err(why) = planned {
-        return Effect::Refused(Refusal::NotPlanned(why));
-    }
-    if let Some(attempt) = message.attempt_mut(last) {
-        attempt.disarm(Why::Requested, now);
-        attempt.withdraw(Why::Requested, now);
-        attempt.not_replaced = None;
-    }
-    Effect::Planned { attempt_no: last + 1 }
 }
 
 fn cancel(message: &mut Message, now: DateTime<Utc>) -> Effect {
@@ -199,6 +221,19 @@ fn cancel(message: &mut Message, now: DateTime<Utc>) -> Effect {
         Outcome::Cancelled => Effect::Ignored,
         settled => Effect::Refused(Refusal::Settled(settled)),
     }
+}
+
+/// A message whose life is over ended before the newer one came.
+fn supersede(message: &mut Message, now: DateTime<Utc>) -> Effect {
+    if message.outcome != Outcome::Pending {
+        return Effect::Ignored;
+    }
+    if now >= message.expires_at {
+        message.settle_by_time(now);
+    } else {
+        message.settle(Outcome::Superseded, now);
+    }
+    Effect::Done
 }
 
 fn end_life(message: &mut Message, now: DateTime<Utc>) -> Effect {

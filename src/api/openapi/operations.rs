@@ -14,6 +14,7 @@ use crate::api::openapi::{KEY, Tag};
 use crate::api::operations::Operation;
 use crate::api::problems::Kind;
 use crate::api::queries::{ListQuery, TimelineQuery, WaitQuery};
+use crate::domain::limits::LimitRule;
 
 pub(super) fn describe(operation: Operation) -> Described {
     let (tag, summary, description) = words(operation);
@@ -125,6 +126,11 @@ fn takes(operation: Operation, described: OperationBuilder) -> OperationBuilder 
         }
         Operation::CheckCode => described
             .parameter(parts::id())
+            .parameter(parts::request_header(
+                "Idempotency-Key",
+                "A name for this check. The same key with the same right code gets the same response for 10 seconds, so that a lost response does no harm. 1 to 200 visible ASCII characters.",
+                parts::text().min_length(Some(1)).max_length(Some(200)).pattern(Some("^[!-~]+$")),
+            ))
             .request_body(Some(body("The code that the person entered.", Required::True, &examples::check_request()))),
         Operation::ResendMessage => described
             .parameter(parts::id())
@@ -211,15 +217,27 @@ fn problems(operation: Operation) -> Vec<Kind> {
     const BODY: &[Kind] = &[Kind::TooLarge, Kind::TooSlow, Kind::Overloaded, Kind::NotJson, Kind::InvalidField];
     const OF_A_MESSAGE: &[Kind] = &[Kind::NoSuchAddress, Kind::NoSuchMessage];
     const DATABASE: &[Kind] = &[Kind::Unavailable, Kind::Internal];
+    const SENDING: [Kind; 8] = [
+        Kind::Limit(LimitRule::NumberSpacing),
+        Kind::Limit(LimitRule::NumberPerHour),
+        Kind::Limit(LimitRule::NumberPerDay),
+        Kind::Limit(LimitRule::IpPerHour),
+        Kind::Limit(LimitRule::DevicePerHour),
+        Kind::Limit(LimitRule::PrefixPerHour),
+        Kind::Limit(LimitRule::CountryPerHour),
+        Kind::Limit(LimitRule::AppPerHour),
+    ];
     let own: &[&[Kind]] = match operation {
         Operation::SendMessage => {
-            &[BODY, &[Kind::IdempotencyKeyReused, Kind::TooMuchWaiting, Kind::CodeKeyMissing], DATABASE]
+            &[BODY, &[Kind::IdempotencyKeyReused, Kind::TooMuchWaiting], &SENDING, &[Kind::CodeKeyMissing], DATABASE]
         }
         Operation::ListMessages => &[&[Kind::InvalidField], DATABASE],
         Operation::GetMessage => &[OF_A_MESSAGE, &[Kind::InvalidField, Kind::TooManyWaiting], DATABASE],
         Operation::GetTimeline => &[OF_A_MESSAGE, &[Kind::InvalidField], DATABASE],
-        Operation::CheckCode => &[OF_A_MESSAGE, BODY, &[Kind::CodeKeyMissing], DATABASE],
-        Operation::ResendMessage => &[OF_A_MESSAGE, BODY, &[Kind::Settled, Kind::NoNextAttempt], DATABASE],
+        Operation::CheckCode => {
+            &[OF_A_MESSAGE, BODY, &[Kind::Limit(LimitRule::TriesPerHour), Kind::CodeKeyMissing], DATABASE]
+        }
+        Operation::ResendMessage => &[OF_A_MESSAGE, BODY, &[Kind::Settled, Kind::NoNextAttempt], &SENDING, DATABASE],
         Operation::CancelMessage => &[OF_A_MESSAGE, &[Kind::Settled], DATABASE],
         Operation::OfferChannels => &[BODY, DATABASE],
         Operation::HandshakeWebhook => {

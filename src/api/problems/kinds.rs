@@ -4,6 +4,7 @@
 use crate::api::problems::{Problem, WrongField};
 use crate::domain::attempt::Why;
 use crate::domain::field_code::FieldCode;
+use crate::domain::limits::LimitRule;
 use crate::domain::message::Outcome;
 
 /// A type of problem.
@@ -22,6 +23,7 @@ pub enum Kind {
     BadHandshake,
     IdempotencyKeyReused,
     TooMuchWaiting,
+    Limit(LimitRule),
     Settled,
     NoNextAttempt,
     Unavailable,
@@ -54,8 +56,62 @@ const fn about(
     About { name, title, status, when, remedy }
 }
 
+const LATER: &str = "Try again after `Retry-After` seconds, or change the limit in the settings; `limit` names it.";
+
+/// The problem of each limit.
+const fn about_limit(rule: LimitRule) -> About {
+    let (name, title, when) = match rule {
+        LimitRule::NumberSpacing => (
+            "limit-number-spacing",
+            "Too soon after the last message",
+            "The number got a message of this purpose a moment ago. Nothing was stored.",
+        ),
+        LimitRule::NumberPerHour => (
+            "limit-number-per-hour",
+            "Too many messages to this number",
+            "The number has had as many messages in the last hour as the settings allow. Nothing was stored.",
+        ),
+        LimitRule::NumberPerDay => (
+            "limit-number-per-day",
+            "Too many messages to this number",
+            "The number has had as many messages in the last 24 hours as the settings allow. Nothing was stored.",
+        ),
+        LimitRule::IpPerHour => (
+            "limit-ip-per-hour",
+            "Too many messages for this address",
+            "The address in `client.ip` has asked for as many messages within an hour as the settings allow. Nothing was stored.",
+        ),
+        LimitRule::DevicePerHour => (
+            "limit-device-per-hour",
+            "Too many messages for this device",
+            "The device in `client.device` has asked for as many messages within an hour as the settings allow. Nothing was stored.",
+        ),
+        LimitRule::PrefixPerHour => (
+            "limit-prefix-per-hour",
+            "Too many messages to numbers of this range",
+            "Numbers that differ in their last four digits have had as many messages within an hour as the settings allow. Nothing was stored.",
+        ),
+        LimitRule::CountryPerHour => (
+            "limit-country-per-hour",
+            "Too many messages to this country",
+            "The number's country has had as many messages within an hour as the settings allow. Nothing was stored.",
+        ),
+        LimitRule::AppPerHour => (
+            "limit-app-per-hour",
+            "Too many messages of this app",
+            "The app has sent as many messages within an hour as the settings allow. Nothing was stored.",
+        ),
+        LimitRule::TriesPerHour => (
+            "limit-tries-per-hour",
+            "Too many wrong codes for this number",
+            "Over all messages of the number, as many wrong codes were checked within an hour as the settings allow. The code was not compared and the try not counted. Whoever has the newest code still has two tries.",
+        ),
+    };
+    about(name, title, 429, when, LATER)
+}
+
 impl Kind {
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 29] = [
         Self::InvalidField,
         Self::NotJson,
         Self::TooLarge,
@@ -69,6 +125,15 @@ impl Kind {
         Self::BadHandshake,
         Self::IdempotencyKeyReused,
         Self::TooMuchWaiting,
+        Self::Limit(LimitRule::NumberSpacing),
+        Self::Limit(LimitRule::NumberPerHour),
+        Self::Limit(LimitRule::NumberPerDay),
+        Self::Limit(LimitRule::IpPerHour),
+        Self::Limit(LimitRule::DevicePerHour),
+        Self::Limit(LimitRule::PrefixPerHour),
+        Self::Limit(LimitRule::CountryPerHour),
+        Self::Limit(LimitRule::AppPerHour),
+        Self::Limit(LimitRule::TriesPerHour),
         Self::Settled,
         Self::NoNextAttempt,
         Self::Unavailable,
@@ -171,6 +236,7 @@ impl Kind {
                 "The accounts of the route have more waiting messages than they can send before this one expires. Nothing was stored.",
                 "Try again after `Retry-After` seconds.",
             ),
+            Self::Limit(rule) => about_limit(rule),
             Self::Settled => about(
                 "settled",
                 "The message is settled",
@@ -257,7 +323,7 @@ impl Kind {
     /// A document of this type.
     pub fn document(self, code: String, detail: String, errors: Vec<WrongField>) -> Problem {
         let About { title, status, .. } = self.about();
-        Problem { kind: self.uri(), title: title.to_owned(), status, code, detail, errors }
+        Problem { kind: self.uri(), title: title.to_owned(), status, code, detail, errors, limit: None }
     }
 }
 

@@ -37,6 +37,25 @@ pub struct Problem {
     /// The wrong field; omitted unless the type is `invalid-field`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub errors: Vec<WrongField>,
+    /// The limit that is reached; omitted unless the type begins with `limit-`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub limit: Option<LimitReached>,
+}
+
+/// A limit that is reached.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct LimitReached {
+    /// Its name in the settings' section `limits`.
+    pub rule: String,
+    /// What it counts.
+    #[schema(value_type = meanings::Counter)]
+    pub counter: String,
+    /// How many are allowed; of `number_spacing_s`, the seconds.
+    pub limit: i64,
+    /// As in the header `Retry-After`: when the same request may pass.
+    #[schema(minimum = 1)]
+    pub retry_after_s: u64,
 }
 
 /// A field, parameter or header that is not valid.

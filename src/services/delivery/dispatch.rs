@@ -24,6 +24,7 @@ use crate::services::ledger::command::{Command, Done, RecordedEvent, SentRequest
 use crate::services::ledger::group_commit::Ledger;
 use crate::services::ledger::quarantine::Claimant;
 use crate::services::ledger::transitions::Transitions;
+use crate::services::limits::sms_guard::SmsGuard;
 use crate::services::policy::Policy;
 use crate::services::randomness;
 use crate::services::swap::Swap;
@@ -39,6 +40,8 @@ const ROUND: i64 = 200;
 const BACKOFF: Duration = Duration::from_millis(400);
 /// Maximum such pause.
 const LONGEST_BACKOFF: Duration = Duration::from_secs(10);
+/// Pause before the guard of SMS is asked again when the database did not answer.
+const GUARD_PAUSE: TimeDelta = TimeDelta::seconds(1);
 
 pub struct Dispatch {
     pub transitions: Transitions,
@@ -49,6 +52,7 @@ pub struct Dispatch {
     /// Contains the texts of SMS.
     pub policy: Swap<Policy>,
     pub instances: Instances,
+    pub sms_guard: SmsGuard,
     /// Longer than the client's timeout: an expired lease means that its holder is gone.
     pub lease: TimeDelta,
     /// Locked while leasing; `true` when nothing more is to be leased.
@@ -255,6 +259,11 @@ impl Dispatch {
             let failure = Failure::new("code_key_missing", ErrorClass::ConfigError);
             return Called::not(SendResult::Rejected { failure, pause: None });
         };
+        if account.channel == Channel::Sms
+            && let Some(refused) = self.ask_guard(errand).await
+        {
+            return Called::not(refused);
+        }
         let life_s = (message.expires_at - now).num_seconds();
         let (route, country) = (&message.route, stored.recipient.country());
         let policy = self.policy.get();
@@ -336,6 +345,34 @@ impl Dispatch {
             }
         };
         Called { result, started, http_status, ask }
+    }
+
+    /// Why the SMS may not leave. A further try of an attempt that was counted is not counted again.
+    async fn ask_guard(&self, errand: &Errand) -> Option<SendResult> {
+        let Errand { stored, attempt_no, tries, .. } = errand;
+        let attempt = stored.message.attempt(*attempt_no)?;
+        if *tries > 1 || attempt.unknowns > 0 {
+            return None;
+        }
+        let asked = (stored.message.id, attempt);
+        match self.sms_guard.ask(&stored.message.app, &stored.recipient, asked).await {
+            Ok(None) => None,
+            Ok(Some(refusal)) => {
+                tracing::info!(
+                    rule = refusal.rule.as_str(),
+                    counted = refusal.counted,
+                    limit = refusal.limit,
+                    "a rule against pumping refuses the SMS"
+                );
+                let failure = Failure::new(refusal.rule.as_str(), ErrorClass::RateLimited).about(Scope::Recipient);
+                Some(SendResult::Rejected { failure, pause: None })
+            }
+            Err(error) => {
+                tracing::warn!(error = %telemetry::chain(&error), "cannot ask whether an SMS may leave; it waits");
+                // Not counted as a try, so that it is asked again.
+                Some(SendResult::BreakerOpen { scope: Scope::Account, closed_in: GUARD_PAUSE })
+            }
+        }
     }
 
     fn tell_breaker(&self, account: &Account, sending: &Sending, outcome: &SendOutcome) {

@@ -96,6 +96,7 @@ mod tests {
             delivery_inferred: false,
             wrong_tries: 0,
             max_tries: 5,
+            verified_by: None,
             code: CodeAtRest { key_id: 1, hash: vec![0; 32], sealed: Some(vec![0; 30]) },
             code_given: false,
             route: Route::new(steps, 30, 300, "test").unwrap(),

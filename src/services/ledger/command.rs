@@ -80,11 +80,15 @@ pub enum AppRequest {
         /// UUIDv7.
         check_id: Uuid,
         code: Code,
+        /// See [`Event::Check`].
+        caller: Option<String>,
     },
     Resend {
         channel: Option<Channel>,
     },
     Cancel,
+    /// A newer message takes its place.
+    Supersede,
 }
 
 impl RecordedEvent {
@@ -107,9 +111,12 @@ impl RecordedEvent {
             }
             Self::DeadlinePassed { attempt_no } => Event::DeadlinePassed { attempt_no: *attempt_no },
             Self::LifeEnded => Event::LifeEnded,
-            Self::ByApp { request: AppRequest::Check { code, .. }, .. } => Event::Check { code: code.clone() },
+            Self::ByApp { request: AppRequest::Check { code, caller, .. }, .. } => {
+                Event::Check { code: code.clone(), caller: caller.clone() }
+            }
             Self::ByApp { request: AppRequest::Resend { channel }, .. } => Event::Resend { channel: *channel },
             Self::ByApp { request: AppRequest::Cancel, .. } => Event::Cancel,
+            Self::ByApp { request: AppRequest::Supersede, .. } => Event::Supersede,
         }
     }
 }

@@ -15,6 +15,7 @@ use tokio::time::Instant;
 
 use crate::services::ledger::command::{Command, Done};
 use crate::services::ledger::transitions::{Outcomes, Transitions};
+pub use crate::services::ledger_error::LedgerError;
 use crate::store::StoreError;
 use crate::store::provider_ids::ProviderId;
 
@@ -73,34 +74,6 @@ impl Job {
 
 /// Receives the provider ids that became known, after their commit.
 pub type LandedIds = mpsc::UnboundedReceiver<Vec<ProviderId>>;
-
-#[derive(Clone, Debug, thiserror::Error)]
-pub enum LedgerError {
-    /// More work waits than can be done; try again in a second.
-    #[error("too much is waiting to be written")]
-    Busy,
-    /// A message stayed locked for longer than a change takes; try again in a second.
-    #[error("a message is locked by another transaction")]
-    Locked,
-    #[error("cannot write")]
-    Store(#[source] Arc<StoreError>),
-}
-
-impl LedgerError {
-    /// Whether the same commands may work later.
-    pub fn may_pass(&self) -> bool {
-        match self {
-            Self::Busy | Self::Locked => true,
-            Self::Store(error) => matches!(**error, StoreError::Unavailable(_)),
-        }
-    }
-}
-
-impl From<StoreError> for LedgerError {
-    fn from(error: StoreError) -> Self {
-        Self::Store(Arc::new(error))
-    }
-}
 
 impl Ledger {
     /// Starts `workers` tasks, each with a connection of the pool while it works; `group`: usually [`GROUP`]. `landed`

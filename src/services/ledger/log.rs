@@ -73,7 +73,10 @@ impl Log {
                     });
                 }
             }
-            RecordedEvent::ByApp { request: AppRequest::Resend { .. } | AppRequest::Cancel, .. }
+            RecordedEvent::ByApp {
+                request: AppRequest::Resend { .. } | AppRequest::Cancel | AppRequest::Supersede,
+                ..
+            }
             | RecordedEvent::Lease { .. }
             | RecordedEvent::AccountGone { .. }
             | RecordedEvent::KeyGone { .. }

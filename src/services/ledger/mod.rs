@@ -3,5 +3,6 @@
 pub mod command;
 pub mod quarantine;
 pub mod log;
+mod tries;
 pub mod transitions;
 pub mod group_commit;

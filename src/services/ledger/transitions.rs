@@ -8,16 +8,21 @@ use crate::domain::attempt::SendState;
 use crate::domain::code_keys::CodeKeys;
 use crate::domain::event::Effect;
 use crate::domain::ids::MessageId;
+use crate::domain::message::Outcome;
 use crate::domain::receipt::Disposition;
 use crate::domain::step::step;
 use crate::services::accounts::account::Accounts;
 use crate::services::accounts::pulse::Pulse;
 use crate::services::delivery::under_way::UnderWay;
-use crate::services::ledger::command::{Command, Done, RecordedEvent};
+use crate::services::ledger::command::{AppRequest, Command, Done, RecordedEvent};
 use crate::services::ledger::log::{Log, ToldLate};
 use crate::services::ledger::quarantine::{Claimant, Quarantine};
+use crate::services::ledger::tries::Tries;
+use crate::services::limits::sms_guard::SmsGuard;
 use crate::services::messages::watch::Watch;
+use crate::services::policy::Policy;
 use crate::services::routing::memory;
+use crate::services::swap::Swap;
 use crate::store::StoreError;
 use crate::store::attempts;
 use crate::store::claims::{self, Claim, Claimed};
@@ -46,6 +51,9 @@ pub struct Transitions {
     pub accounts: Accounts,
     pub quarantine: Quarantine,
     pub under_way: UnderWay,
+    pub sms_guard: SmsGuard,
+    /// The limit of wrong codes.
+    pub policy: Swap<Policy>,
     /// How long the memory of a number is kept; `None`: not at all.
     pub remember_for: Option<TimeDelta>,
     /// The memory is shared by all apps, instead of belonging to the app whose message taught it.
@@ -159,11 +167,15 @@ impl Transitions {
             missing.extend(existing.into_iter().map(|id| (id, Done::Locked)));
         }
 
+        let policy = self.policy.get();
+        let rules = (&self.keys, &*policy);
+        let mut tries = Tries::lock(connection, rules, commands, &before, &mut missing).await?;
+
         let mut after = before.clone();
         let mut log = Log::default();
         let apply = |command: &Command| match missing.get(&command.message) {
             Some(done) => done.clone(),
-            None => self.apply(&mut after, command, &mut log),
+            None => self.apply(&mut after, command, &mut tries, &mut log),
         };
         let done: Vec<Done> = commands.iter().map(apply).collect();
 
@@ -177,6 +189,7 @@ impl Transitions {
         let newly_due = changes.iter().any(|c| is_due_now(c));
         drop(changes);
         log.write(connection, &after).await?;
+        tries.write(connection, log.at).await?;
         self.remember(connection, &before, &after, log.at).await?;
         let told = Told { before, changed, newly_due, failures: log.failures() };
         Ok((Outcomes { done, messages: after, provider_ids: log.provider_ids }, told))
@@ -194,6 +207,7 @@ impl Transitions {
         for id in &changed {
             trace_change(&before[id], &outcomes.messages[id]);
             self.under_way.call_off_needless(&outcomes.messages[id].message);
+            self.tell_guard(&before[id], &outcomes.messages[id]);
         }
         if newly_due {
             self.wake_sender.notify_one();
@@ -203,6 +217,14 @@ impl Transitions {
             (&before[id].message, &now.message, now.recipient.country())
         }));
         self.watch.tell(changed);
+    }
+
+    /// A code that came back gives the unit of its SMS back.
+    fn tell_guard(&self, before: &LockedMessage, after: &LockedMessage) {
+        let (old, new) = (&before.message, &after.message);
+        if old.outcome != Outcome::Verified && new.outcome == Outcome::Verified {
+            self.sms_guard.note_verified(&new.app, &after.recipient, &new.attempts);
+        }
     }
 
     /// Stores what the changes show about their numbers.
@@ -222,8 +244,20 @@ impl Transitions {
         Ok(())
     }
 
-    fn apply(&self, messages: &mut HashMap<MessageId, LockedMessage>, command: &Command, log: &mut Log) -> Done {
+    fn apply(
+        &self,
+        messages: &mut HashMap<MessageId, LockedMessage>,
+        command: &Command,
+        tries: &mut Tries,
+        log: &mut Log,
+    ) -> Done {
         let Some(stored) = messages.get_mut(&command.message) else { return Done::NotFound };
+        let refused = match &command.event {
+            RecordedEvent::ByApp { request: AppRequest::Check { .. }, app } if *app == stored.message.app => {
+                tries.refuse(stored, command.at).filter(|_| stored.message.is_live(command.at))
+            }
+            _ => None,
+        };
         let message = &mut stored.message;
         match &command.event {
             RecordedEvent::ByApp { app, .. } if *app != message.app => return Done::NotFound,
@@ -237,8 +271,12 @@ impl Transitions {
             },
             _ => {}
         }
-        let effect = step(message, &command.event.event(), &self.keys, command.at);
-        log.note(command, &effect, message);
+        if let Some(hit) = refused {
+            return Done::Effect(Effect::TooManyTries(hit));
+        }
+        let mut effect = step(message, &command.event.event(), &self.keys, command.at);
+        tries.note(stored, &mut effect, command.at);
+        log.note(command, &effect, &stored.message);
         Done::Effect(effect)
     }
 }

@@ -1,7 +1,9 @@
 //! Accepts a message: checks it against the purposes and the route, and stores it with its first attempt.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
+use chrono::TimeDelta;
 use serde_json::Value;
 use serde_json::value::RawValue;
 use tracing::Span;
@@ -15,14 +17,18 @@ use crate::domain::code::Code;
 use crate::domain::code_keys::CodeKeys;
 use crate::domain::field_code::FieldCode;
 use crate::domain::ids::{Bucket, MessageId};
+use crate::domain::limits::sends::Sending;
+use crate::domain::limits::{LimitHit, OnNewer};
 use crate::domain::message::{Message, Outcome};
 use crate::domain::phone::Phone;
 use crate::domain::route::{Platform, Route, RouteError};
 use crate::domain::routing::Unreachable;
 use crate::services::accounts::backlog::Backlog;
 use crate::services::database_error::DatabaseError;
-use crate::services::ledger::group_commit::LedgerError;
+use crate::services::ledger::command::{AppRequest, Command, Done, RecordedEvent};
+use crate::services::ledger::group_commit::{Ledger, LedgerError};
 use crate::services::ledger::transitions::WakeSender;
+use crate::services::limits::admission::{Admission, AdmissionError, Asked, RACES};
 use crate::services::messages::intake::Intake;
 use crate::services::messages::message_view;
 use crate::services::policy::Policy;
@@ -33,16 +39,22 @@ use crate::store::StoreError;
 use crate::store::database::Database;
 use crate::store::idempotency_keys::{self, Claim, NewClaim};
 use crate::store::messages;
+use crate::store::number_sends::CountedNumber;
 use crate::store::stored::{Labels, StoredMessage};
 use crate::telemetry::names;
 
 /// Allowed life of a message, in seconds (NIST SP 800-63B-4: at most ten minutes).
 pub const VALID_FOR_S: std::ops::RangeInclusive<i32> = 105..=600;
+/// A message that is older has ended.
+const LONGEST_LIFE: TimeDelta = TimeDelta::seconds(600);
 
 #[derive(Clone)]
 pub struct AcceptMessage {
     pub pool: Database,
     pub intake: Intake,
+    pub admission: Admission,
+    /// Ends older messages.
+    pub ledger: Ledger,
     pub clock: Clock,
     pub keys: CodeKeys,
     pub choose: ChooseRoute,
@@ -67,6 +79,12 @@ pub struct NewMessage {
     /// A JSON object.
     pub metadata: Option<Box<RawValue>>,
     pub client: Option<Value>,
+    /// Of the person's device.
+    pub ip: Option<IpAddr>,
+    /// The app's name of the person's device.
+    pub device: Option<String>,
+    /// What becomes of an older message of the same number, app and purpose.
+    pub on_newer: Option<OnNewer>,
 }
 
 /// The client's idempotency key and the request body that it belongs to.
@@ -88,10 +106,25 @@ pub enum AcceptError {
     /// More messages wait at the accounts of the route than can be sent in time.
     #[error("more messages wait than can be sent in time")]
     Overload { retry_after_s: u64 },
+    /// A limit of the number, or of what it has in common with others.
+    #[error("a limit is reached: {}", .0.rule)]
+    Limited(LimitHit),
+    /// The older message cannot be ended just now.
+    #[error("the older message of this number is locked")]
+    NotNow,
     #[error("cannot store the message")]
     Database(#[source] DatabaseError),
     #[error("cannot store the message")]
     Intake(#[from] LedgerError),
+}
+
+impl From<AdmissionError> for AcceptError {
+    fn from(error: AdmissionError) -> Self {
+        match error {
+            AdmissionError::Limited(hit) => Self::Limited(hit),
+            AdmissionError::Count(error) => Self::Intake(error),
+        }
+    }
 }
 
 impl From<StoreError> for AcceptError {
@@ -123,16 +156,29 @@ impl AcceptMessage {
         new: NewMessage,
         repeatable: Option<IdempotencyKey<'_>>,
     ) -> Result<Accepted, AcceptError> {
+        let on_newer = new.on_newer.unwrap_or(self.policy.get().on_newer);
+        let (ip, device, to) = (new.ip, new.device.clone(), new.to.clone());
         let mut stored = self.plan(app, new).await?;
-        let valid_for_s = (stored.message.expires_at - stored.message.created_at).num_seconds();
-        let overload = self.backlog.overload(&stored.message.route, i32::try_from(valid_for_s).unwrap_or(i32::MAX));
-        if let Some(retry_after_s) = overload
+        let purpose = stored.labels.purpose.clone();
+        let asked = Asked { app, to: &to, purpose: &purpose, what: Sending::New, ip, device: device.as_deref() };
+        let mut number = match self.policy.get().counts_numbers(on_newer) {
+            true => Some(self.admission.number(app, &to).await?),
+            false => None,
+        };
+        if let (OnNewer::Reuse, Some(number)) = (on_newer, &number)
+            && let Some(pending) = self.pending(app, number, &stored).await?
+        {
+            return Ok(Accepted { id: pending.message.id, answer: message_view::json(&pending), repeated: false });
+        }
+        let admitted = self.admit(&asked, number.as_ref(), &stored).await;
+        let is_counted = admitted.is_ok();
+        if let Err(refusal) = admitted
             && !self.is_repeat(app, repeatable.as_ref()).await?
         {
-            metrics::counter!(names::RATE_LIMITED, "limit" => "backlog").increment(1);
-            return Err(AcceptError::Overload { retry_after_s });
+            return Err(refusal);
         }
         let mut answer = message_view::json(&stored);
+        let mut claimed = None;
         let mut repeated = false;
         if let Some(IdempotencyKey { key, body }) = repeatable {
             let fingerprint = self.keys.fingerprint(body);
@@ -151,6 +197,9 @@ impl AcceptMessage {
                 }
                 // The first request may have died between its claim and its message: then this one stores it.
                 if messages::find(&self.pool, app, first.message).await?.is_some() {
+                    if is_counted {
+                        self.admission.give_back(&asked).await;
+                    }
                     return Ok(Accepted { id: first.message, answer: first.answer, repeated: true });
                 }
                 stored = self.as_promised(stored, &first)?;
@@ -160,15 +209,97 @@ impl AcceptMessage {
                 answer = first.answer;
                 repeated = true;
             }
+            claimed = Some(key);
         }
         let id = stored.message.id;
         Span::current().record("message_id", field::display(id));
         let account = stored.message.last().account.clone();
-        self.intake.messages.write(Arc::new(stored)).await?;
+        let stored = Arc::new(stored);
+        let mut races = 0;
+        loop {
+            if let (OnNewer::Supersede, Some(number)) = (on_newer, &number) {
+                self.supersede(app, &purpose, number).await?;
+            }
+            let counted = number.map(|number| self.admission.counted(&asked, number, id));
+            let message = messages::NewMessage { message: Arc::clone(&stored), counted };
+            if self.intake.messages.write(message).await? {
+                break;
+            }
+            // Another message to the number was faster: it counts.
+            races += 1;
+            let newest = self.admission.number(app, &to).await?;
+            let refused = match self.admission.judge(&asked, &newest) {
+                Err(hit) => AcceptError::Limited(hit),
+                Ok(()) if races == RACES => LedgerError::Busy.into(),
+                Ok(()) => {
+                    number = Some(newest);
+                    continue;
+                }
+            };
+            if let Some(key) = claimed {
+                idempotency_keys::release(&self.pool, app, key, id).await?;
+            }
+            return Err(refused);
+        }
         tracing::debug!(repeated, "the message is stored");
         self.backlog.note(&account);
         self.wake_sender.notify_one();
         Ok(Accepted { id, answer, repeated })
+    }
+
+    /// Asks whether the message may be sent at all: whether its accounts can send it in time, and its limits.
+    async fn admit(
+        &self,
+        asked: &Asked<'_>,
+        number: Option<&CountedNumber>,
+        stored: &StoredMessage,
+    ) -> Result<(), AcceptError> {
+        let valid_for_s = (stored.message.expires_at - stored.message.created_at).num_seconds();
+        let valid_for_s = i32::try_from(valid_for_s).unwrap_or(i32::MAX);
+        if let Some(retry_after_s) = self.backlog.overload(&stored.message.route, valid_for_s) {
+            metrics::counter!(names::RATE_LIMITED, "limit" => "backlog").increment(1);
+            return Err(AcceptError::Overload { retry_after_s });
+        }
+        if let Some(number) = number {
+            self.admission.judge(asked, number).map_err(AcceptError::Limited)?;
+        }
+        Ok(self.admission.count(asked).await?)
+    }
+
+    /// The pending message that is used again: the newest of its number and purpose, unless the app gives another code.
+    async fn pending(
+        &self,
+        app: &AppId,
+        number: &CountedNumber,
+        new: &StoredMessage,
+    ) -> Result<Option<StoredMessage>, AcceptError> {
+        let now = self.clock.now();
+        let Some(newest) = number.sends.since(&new.labels.purpose, now - LONGEST_LIFE).first().copied() else {
+            return Ok(None);
+        };
+        let pending = messages::find(&self.pool, app, newest).await?.filter(|found| found.message.is_live(now));
+        let Some(pending) = pending else { return Ok(None) };
+        if new.message.code_given {
+            let code = self.revealed(&new.message)?;
+            let Message { id, code: at_rest, .. } = &pending.message;
+            return Ok(Some(pending.clone()).filter(|_| self.keys.is_right(at_rest, app, *id, &code)));
+        }
+        Ok(Some(pending))
+    }
+
+    /// Ends the older messages of the number, before the newer one is stored. If this process dies in between, the person has to
+    /// ask again, which the app's request without an answer makes likely anyway.
+    async fn supersede(&self, app: &AppId, purpose: &str, number: &CountedNumber) -> Result<(), AcceptError> {
+        let at = self.clock.now();
+        let event = RecordedEvent::ByApp { app: app.clone(), request: AppRequest::Supersede };
+        let older = number.sends.since(purpose, at - LONGEST_LIFE);
+        let commands: Vec<_> = older.into_iter().map(|message| Command { message, event: event.clone(), at }).collect();
+        if commands.is_empty() {
+            return Ok(());
+        }
+        let done = self.ledger.apply(commands).await?;
+        // A message of a newer version ends by itself.
+        if done.iter().any(|done| matches!(done, Done::Locked)) { Err(AcceptError::NotNow) } else { Ok(()) }
     }
 
     /// Whether an earlier request used the key: its answer is repeated, however much waits.
@@ -254,6 +385,7 @@ impl AcceptMessage {
             delivery_inferred: false,
             wrong_tries: 0,
             max_tries: policy.max_tries,
+            verified_by: None,
             code: self.keys.protect(app, id, &code, randomness::bytes()),
             code_given,
             attempts: vec![Attempt::planned(1, 0, first.channel, &first.account, Reason::First, now)],
@@ -273,15 +405,19 @@ impl AcceptMessage {
     /// The same message under the id and with the times promised earlier. Its code is bound to the id, so it is
     /// protected anew.
     fn as_promised(&self, mut stored: StoredMessage, first: &Claim) -> Result<StoredMessage, AcceptError> {
+        let code = self.revealed(&stored.message)?;
         let message = &mut stored.message;
-        let sealed = message.code.sealed.as_deref().unwrap_or_default();
-        let code = self.keys.reveal(message.code.key_id, sealed, &message.app, message.id);
-        let code = code.map_err(|error| StoreError::Corrupt { what: error.to_string() })?;
         message.code = self.keys.protect(&message.app, first.message, &code, randomness::bytes());
         message.id = first.message;
         let valid_for = message.expires_at - message.created_at;
         message.created_at = first.created_at;
         message.expires_at = first.expires_at.unwrap_or(first.created_at + valid_for);
         Ok(stored)
+    }
+    /// The code of a message that is not stored yet.
+    fn revealed(&self, message: &Message) -> Result<Code, StoreError> {
+        let sealed = message.code.sealed.as_deref().unwrap_or_default();
+        let code = self.keys.reveal(message.code.key_id, sealed, &message.app, message.id);
+        code.map_err(|error| StoreError::Corrupt { what: error.to_string() })
     }
 }

@@ -15,6 +15,7 @@ pub mod wait_for;
 
 use crate::clock::Clock;
 use crate::services::ledger::group_commit::Ledger;
+use crate::services::limits::admission::Admission;
 use crate::store::database::Database;
 
 pub use self::change::ChangeError;
@@ -25,6 +26,7 @@ pub struct Messages {
     pub pool: Database,
     pub ledger: Ledger,
     pub clock: Clock,
+    pub admission: Admission,
 }
 
 impl Messages {

@@ -13,8 +13,6 @@ use crate::domain::memory::{Lesson, Memory, lesson};
 use crate::domain::message::Message;
 use crate::domain::phone::Phone;
 use crate::services::accounts::pulse::Pulse;
-use crate::store::StoreError;
-use crate::store::api_keys;
 use crate::store::database::Database;
 use crate::store::number_memory::{self, Learned};
 use crate::store::stored::LockedMessage;
@@ -41,17 +39,6 @@ impl NumberMemory {
             tracing::warn!(error = %telemetry::chain(&error), "cannot recall which channel works for a number");
             Memory::default()
         })
-    }
-
-    /// Deletes what all apps know about a number. Returns whether there was anything.
-    ///
-    /// # Errors
-    /// When the database is unavailable.
-    pub async fn forget(&self, phone: &Phone) -> Result<bool, StoreError> {
-        let apps = api_keys::apps(&self.pool).await?;
-        let scopes = std::iter::once(None).chain(apps.iter().map(Some));
-        let hashes: Vec<NumberHash> = scopes.flat_map(|app| self.keys.number_hashes(app, phone)).collect();
-        number_memory::erase(&self.pool, Bucket::of(phone), &hashes).await
     }
 }
 

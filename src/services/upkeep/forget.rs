@@ -7,7 +7,10 @@ use chrono::TimeDelta;
 use crate::clock::Clock;
 use crate::store::StoreError;
 use crate::store::database::Database;
-use crate::store::{callback_nonces, dead_letters, idempotency_keys, number_memory, questions, receipts};
+use crate::store::{
+    callback_nonces, dead_letters, idempotency_keys, number_memory, number_sends, number_tries, questions, receipts,
+    sms_decisions, sms_records, window_counters,
+};
 use crate::telemetry::names;
 
 /// Maximum number of rows deleted by one statement.
@@ -26,6 +29,9 @@ const UNMATCHED_LIFE: TimeDelta = TimeDelta::days(14);
 /// How long the name of a callback is kept after its end: longer than instances' clocks may differ.
 const NONCE_LIFE: TimeDelta = TimeDelta::minutes(10);
 
+/// How long a decision about an SMS is kept: as long as the messages.
+const DECISION_LIFE: TimeDelta = TimeDelta::days(90);
+
 /// How long a dead letter is kept: longer than providers repeat callbacks.
 const DEAD_LETTER_LIFE: TimeDelta = TimeDelta::days(14);
 
@@ -38,16 +44,26 @@ enum Kind {
     NumberMemory,
     CallbackNonces,
     DeadLetters,
+    NumberSends,
+    NumberTries,
+    WindowCounters,
+    SmsRecords,
+    SmsDecisions,
 }
 
 impl Kind {
-    const ALL: [Self; 6] = [
+    const ALL: [Self; 11] = [
         Self::IdempotencyKeys,
         Self::UnmatchedReceipts,
         Self::Questions,
         Self::NumberMemory,
         Self::CallbackNonces,
         Self::DeadLetters,
+        Self::NumberSends,
+        Self::NumberTries,
+        Self::WindowCounters,
+        Self::SmsRecords,
+        Self::SmsDecisions,
     ];
 
     /// Deletes one batch; returns the number of rows.
@@ -63,6 +79,11 @@ impl Kind {
                 metrics::counter!(names::DEAD_LETTERS_DROPPED).increment(dropped);
                 Ok(dropped)
             }
+            Self::NumberSends => number_sends::forget(pool, now, BATCH).await,
+            Self::NumberTries => number_tries::forget(pool, now, BATCH).await,
+            Self::WindowCounters => window_counters::forget(pool, now, BATCH).await,
+            Self::SmsRecords => sms_records::forget(pool, now, BATCH).await,
+            Self::SmsDecisions => sms_decisions::forget(pool, now - DECISION_LIFE, BATCH).await,
             Self::CallbackNonces => callback_nonces::forget(pool, now - NONCE_LIFE, BATCH).await,
         }
     }

@@ -2,3 +2,4 @@
 
 pub mod loops;
 pub mod forget;
+pub mod forget_number;

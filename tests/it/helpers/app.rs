@@ -15,6 +15,7 @@ use otpost::config::Settings;
 use otpost::domain::app_id::AppId;
 use otpost::domain::code_keys::{CodeKey, CodeKeys};
 use otpost::domain::ids::MessageId;
+use otpost::domain::limits::{Mode, OnNewer};
 use otpost::domain::phone::Phone;
 use otpost::domain::receipt::{DeliveryReceipt, ErrorClass, Failure, Status};
 use otpost::reload::Reload;
@@ -29,6 +30,7 @@ use otpost::services::ledger::command::{Command, RecordedEvent};
 use otpost::services::ledger::transitions::Transitions;
 use otpost::services::messages::accept_message::{AcceptMessage, NewMessage};
 use otpost::services::routing::memory::NumberMemory;
+use otpost::services::upkeep::forget_number::forget_number;
 use otpost::simulated;
 use otpost::simulator::{SimConfig, SimTime, Simulator};
 use otpost::store::database::Database;
@@ -110,6 +112,9 @@ impl TestApp {
         settings.sending.client.total_timeout = Duration::from_secs(3);
         // Tests of the breaker set their own threshold.
         settings.sending.breaker_failures = 10_000;
+        // Tests send to a few numbers, and check every code that they sent. Those of the limits set them.
+        settings.limits.mode = Mode::Off;
+        settings.codes.on_newer = OnNewer::Keep;
         change(&mut settings);
         for account in &simulated::accounts() {
             let url = simulated::callback_url(&settings.server.public_url, account);
@@ -164,6 +169,11 @@ impl TestApp {
         self.running.stop(false).await;
         self.sim.stop().await;
         self.pool.close().await;
+    }
+
+    /// Deletes what is known about a number; returns the tables in which there was something.
+    pub(crate) async fn forget(&self, phone: &Phone) -> Vec<&'static str> {
+        forget_number(&self.store(), &code_keys(), phone).await.expect("it is forgotten")
     }
 
     /// One more instance on the same database and clock, not started.
@@ -318,6 +328,9 @@ pub(crate) fn plain(to: &str) -> NewMessage {
         reference: None,
         metadata: None,
         client: None,
+        ip: None,
+        device: None,
+        on_newer: None,
     }
 }
 

@@ -3,6 +3,7 @@
 pub(crate) mod app;
 pub(crate) mod balancer;
 pub(crate) mod database;
+pub(crate) mod instance;
 pub(crate) mod front;
 pub(crate) mod node;
 pub(crate) mod proxy;

@@ -48,6 +48,7 @@ fn message(steps: usize) -> Message {
         delivery_inferred: false,
         wrong_tries: 0,
         max_tries: 5,
+        verified_by: None,
         code: keys().protect(&AppId::stored("shop"), id, &right_code(), [3; 24]),
         code_given: false,
         attempts: vec![Attempt::planned(1, 0, first.channel, &first.account, Reason::First, start())],
@@ -177,11 +178,14 @@ fn a_delivery_before_the_replacement_left_takes_it_back() {
 #[test]
 fn the_right_code_disarms_and_infers_delivery() {
     let mut m = accepted_message(2);
-    let wrong = Event::Check { code: Code::parse("999999").unwrap() };
-    assert_eq!(apply(&mut m, wrong, at(5)), Effect::Checked(Checked { verdict: Verdict::Wrong, tries_left: 4 }));
-    let right = Event::Check { code: right_code() };
+    let wrong = Event::Check { code: Code::parse("999999").unwrap(), caller: None };
+    assert_eq!(
+        apply(&mut m, wrong, at(5)),
+        Effect::Checked(Checked { verdict: Verdict::Wrong, outcome: Outcome::Pending, tries_left: 4 })
+    );
+    let right = Event::Check { code: right_code(), caller: None };
     let effect = apply(&mut m, right.clone(), at(6));
-    assert_eq!(effect, Effect::Checked(Checked { verdict: Verdict::Right, tries_left: 0 }));
+    assert_eq!(effect, Effect::Checked(Checked { verdict: Verdict::Right, outcome: Outcome::Verified, tries_left: 0 }));
     assert_eq!((m.state, m.delivery_inferred, m.outcome), (State::Delivered, true, Outcome::Verified));
     assert_eq!(m.attempt(1).unwrap().timer_end, Some(Why::Verified));
     assert_eq!(apply(&mut m, Event::DeadlinePassed { attempt_no: 1 }, at(31)), Effect::Ignored);
@@ -193,10 +197,12 @@ fn the_right_code_disarms_and_infers_delivery() {
 fn the_fifth_wrong_code_exhausts_the_message_and_the_right_one_is_too_late() {
     let mut m = accepted_message(2);
     for left in [4, 3, 2, 1, 0] {
-        let effect = apply(&mut m, Event::Check { code: Code::parse("999999").unwrap() }, at(5));
-        assert_eq!(effect, Effect::Checked(Checked { verdict: Verdict::Wrong, tries_left: left }));
+        let effect = apply(&mut m, Event::Check { code: Code::parse("999999").unwrap(), caller: None }, at(5));
+        assert_eq!(effect, Effect::Checked(Checked { verdict: Verdict::Wrong, outcome: m.outcome, tries_left: left }));
     }
-    let Effect::Checked(checked) = apply(&mut m, Event::Check { code: right_code() }, at(6)) else { panic!() };
+    let Effect::Checked(checked) = apply(&mut m, Event::Check { code: right_code(), caller: None }, at(6)) else {
+        panic!()
+    };
     assert_eq!((checked.verdict, m.outcome), (Verdict::Exhausted, Outcome::Exhausted));
 }
 
@@ -204,7 +210,9 @@ fn the_fifth_wrong_code_exhausts_the_message_and_the_right_one_is_too_late() {
 fn a_code_is_good_until_the_last_moment_and_no_longer() {
     for (now, verdict) in [(at(300) - TimeDelta::milliseconds(1), Verdict::Right), (at(300), Verdict::Expired)] {
         let mut m = accepted_message(2);
-        let Effect::Checked(checked) = apply(&mut m, Event::Check { code: right_code() }, now) else { panic!() };
+        let Effect::Checked(checked) = apply(&mut m, Event::Check { code: right_code(), caller: None }, now) else {
+            panic!()
+        };
         assert_eq!(checked.verdict, verdict);
     }
 }
@@ -384,7 +392,9 @@ fn a_message_whose_every_step_failed_says_so_at_once_and_ends_as_failed() {
     let mut late = m.clone();
     apply(&mut late, receipt(1, Status::Delivered), at(3));
     assert_eq!((late.state, late.outcome_now()), (State::Delivered, Outcome::Pending));
-    let Effect::Checked(checked) = apply(&mut m, Event::Check { code: right_code() }, at(4)) else { panic!() };
+    let Effect::Checked(checked) = apply(&mut m, Event::Check { code: right_code(), caller: None }, at(4)) else {
+        panic!()
+    };
     assert_eq!((checked.verdict, m.outcome_now()), (Verdict::Right, Outcome::Verified));
 }
 
@@ -434,12 +444,12 @@ fn a_code_under_a_missing_key_is_not_judged_and_no_try_is_counted() {
     let mut m = message(2);
     let before = m.clone();
     for code in [right_code(), Code::parse("999999").unwrap()] {
-        assert_eq!(step(&mut m, &Event::Check { code }, &other, at(1)), Effect::KeyMissing);
+        assert_eq!(step(&mut m, &Event::Check { code, caller: None }, &other, at(1)), Effect::KeyMissing);
         assert_eq!(m, before);
     }
     // A settled message needs no key.
-    let late = step(&mut m, &Event::Check { code: right_code() }, &other, at(300));
-    assert_eq!(late, Effect::Checked(Checked { verdict: Verdict::Expired, tries_left: 0 }));
+    let late = step(&mut m, &Event::Check { code: right_code(), caller: None }, &other, at(300));
+    assert_eq!(late, Effect::Checked(Checked { verdict: Verdict::Expired, outcome: m.outcome, tries_left: 0 }));
 }
 
 #[test]
@@ -578,6 +588,48 @@ fn what_waits_for_its_account_stays_when_nothing_can_follow() {
     assert_eq!(apply(&mut m, leased(1, at(31)), at(31)), Effect::Leased);
 }
 
+#[test]
+fn the_caller_of_a_right_code_gets_the_same_answer_again_for_ten_seconds() {
+    let mut m = accepted_message(2);
+    let check = |m: &mut Message, caller: Option<&str>, code: Code, now| {
+        let effect = apply(m, Event::Check { code, caller: caller.map(str::to_owned) }, at(now));
+        let Effect::Checked(checked) = effect else { panic!("{effect:?}") };
+        checked.verdict
+    };
+    assert_eq!(check(&mut m, Some("a"), right_code(), 4), Verdict::Right);
+    let verified = m.clone();
+    assert_eq!(check(&mut m, Some("a"), right_code(), 5), Verdict::RightAgain);
+    assert_eq!(m, verified, "a repeat changes nothing");
+    assert_eq!(check(&mut m, Some("a"), Code::parse("999999").unwrap(), 5), Verdict::AlreadyUsed);
+    assert_eq!(check(&mut m, Some("b"), right_code(), 5), Verdict::AlreadyUsed);
+    assert_eq!(check(&mut m, None, right_code(), 5), Verdict::AlreadyUsed);
+    assert_eq!(check(&mut m, Some("a"), right_code(), 14), Verdict::AlreadyUsed);
+
+    let mut m = accepted_message(2);
+    assert_eq!(check(&mut m, None, right_code(), 4), Verdict::Right);
+    assert_eq!(check(&mut m, Some("a"), right_code(), 5), Verdict::AlreadyUsed, "nobody was named");
+}
+
+#[test]
+fn a_superseded_message_sends_nothing_more_and_takes_no_code() {
+    let mut m = accepted_message(2);
+    assert_eq!(m.last().timer, Timer::Armed);
+    assert_eq!(apply(&mut m, Event::Supersede, at(10)), Effect::Done);
+    assert_eq!((m.outcome, m.settled_at), (Outcome::Superseded, Some(at(10))));
+    assert_eq!((m.last().timer, m.last().timer_end), (Timer::Disarmed, Some(Why::Superseded)));
+    assert_eq!(apply(&mut m, Event::Supersede, at(11)), Effect::Ignored);
+    let Effect::Checked(checked) = apply(&mut m, Event::Check { code: right_code(), caller: None }, at(12)) else {
+        panic!()
+    };
+    assert_eq!((checked.verdict, checked.tries_left), (Verdict::Superseded, 0));
+    assert_eq!(apply(&mut m, Event::DeadlinePassed { attempt_no: 1 }, at(60)), Effect::Ignored);
+    assert_eq!(m.attempts.len(), 1);
+
+    let mut m = accepted_message(2);
+    apply(&mut m, Event::Supersede, at(300));
+    assert_eq!(m.outcome, Outcome::Expired, "its life was over");
+}
+
 fn any_event() -> impl Strategy<Value = (u8, i16, u8, i64)> {
     (0..13_u8, 1..4_i16, 0..4_u8, 0..40_i64)
 }
@@ -595,9 +647,12 @@ fn event_of(kind: u8, attempt_no: i16, detail: u8, now: DateTime<Utc>) -> Event 
         5 => send(SendResult::BreakerOpen { scope: Scope::Account, closed_in: TimeDelta::seconds(20) }),
         6 | 7 => receipt(attempt_no, Status::ALL[usize::from(detail)]),
         8 => Event::DeadlinePassed { attempt_no },
-        9 => Event::Check { code: if detail == 0 { right_code() } else { Code::parse("999999").unwrap() } },
+        9 => {
+            Event::Check { code: if detail == 0 { right_code() } else { Code::parse("999999").unwrap() }, caller: None }
+        }
         10 if detail == 0 => Event::Cancel,
         10 if detail == 1 => Event::Resend { channel: None },
+        10 if detail == 2 => Event::Supersede,
         10 => Event::LeaseRanOut { attempt_no, on_unknown: resend },
         11 if detail == 0 => Event::KeyGone { attempt_no },
         11 => Event::AccountGone { attempt_no },

@@ -1,0 +1,4 @@
+//! Whether a message may be sent.
+
+pub mod admission;
+pub mod sms_guard;
