@@ -217,6 +217,7 @@ impl App {
                 wake_sender,
             },
             app_keys: AppKeys::new(watch_pool.clone(), clock.clone()),
+            trusted_proxies: settings.server.trusted_proxies.clone(),
             messages: Messages { pool: api_pool, ledger, clock: clock.clone(), admission },
             clock: clock.clone(),
             watch,
@@ -289,6 +290,7 @@ impl App {
             take_pulse: Arc::clone(&self.take_pulse),
             instances: self.instances.clone(),
             backlog: self.backlog.clone(),
+            app_keys: self.api.app_keys.clone(),
             watcher: Watcher { watch: self.api.watch.clone(), pool: self.watch_pool.clone() },
         }
     }

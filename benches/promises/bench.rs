@@ -10,6 +10,7 @@ use otpost::app::{App, Loops, Means, Running};
 use otpost::config::Settings;
 use otpost::domain::app_id::AppId;
 use otpost::domain::code_keys::{CodeKey, CodeKeys};
+use otpost::domain::limits::{LimitRule, Mode, OnNewer};
 use otpost::postgres::{Cluster, Profile, ensure_database};
 use otpost::services::ledger::group_commit::Ledger;
 use otpost::simulated;
@@ -38,6 +39,22 @@ pub(crate) struct Service {
     pub address: SocketAddr,
     pub key: String,
     pub running: Running,
+}
+
+/// Without limits: a benchmark sends far more to a range of numbers than an app does.
+fn unlimited(settings: &mut Settings) {
+    settings.limits.mode = Mode::Off;
+    settings.codes.on_newer = OnNewer::Keep;
+    settings.pumping.rules.set_all(Mode::Off);
+}
+
+/// With every limit of messages counted, and none reached. Each number gets one message.
+pub(crate) fn limited(settings: &mut Settings) {
+    settings.limits.mode = Mode::Enforce;
+    settings.codes.on_newer = OnNewer::Supersede;
+    for rule in [LimitRule::PrefixPerHour, LimitRule::CountryPerHour, LimitRule::AppPerHour] {
+        settings.limits.usual = settings.limits.usual.with(rule, 1_000_000_000);
+    }
 }
 
 impl Bench {
@@ -69,7 +86,8 @@ impl Bench {
     /// Simulator settings, and a listener for them.
     pub(crate) fn settings(&self, simulator_url: &str) -> anyhow::Result<(TcpListener, Settings)> {
         let listener = TcpListener::bind("127.0.0.1:0")?;
-        let settings = simulated::settings(&self.dir, listener.local_addr()?, simulator_url, 30);
+        let mut settings = simulated::settings(&self.dir, listener.local_addr()?, simulator_url, 30);
+        unlimited(&mut settings);
         Ok((listener, settings))
     }
 

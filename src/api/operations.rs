@@ -1,5 +1,6 @@
 //! Every operation of the HTTP API: one table from which the server's routes, the OpenAPI document and the client's paths come.
 
+use crate::domain::key_scope::KeyScope;
 use crate::domain::words;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -121,7 +122,24 @@ impl Operation {
 
     /// Whether it is closed to those without an API key.
     pub fn needs_key(self) -> bool {
-        self.path().starts_with("/v1/")
+        self.scope().is_some()
+    }
+
+    /// What a key needs for it.
+    pub const fn scope(self) -> Option<KeyScope> {
+        match self {
+            Self::SendMessage | Self::ResendMessage | Self::CancelMessage => Some(KeyScope::MessagesSend),
+            Self::ListMessages | Self::GetMessage | Self::GetTimeline => Some(KeyScope::MessagesRead),
+            Self::CheckCode => Some(KeyScope::Checks),
+            Self::OfferChannels => Some(KeyScope::Channels),
+            Self::HandshakeWebhook
+            | Self::ReceiveWebhook
+            | Self::GetHealth
+            | Self::GetReadiness
+            | Self::GetMetrics
+            | Self::GetOpenApi
+            | Self::GetDocs => None,
+        }
     }
 
     /// Whether HEAD gets its answer without the body.

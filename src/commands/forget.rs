@@ -5,8 +5,10 @@ use std::process::ExitCode;
 
 use anyhow::{Result, bail};
 
+use crate::clock::Clock;
 use crate::commands::exit::Exit;
-use crate::commands::{bootstrap, terminal};
+use crate::commands::{audit, bootstrap, terminal};
+use crate::domain::audit::AuditAction;
 use crate::domain::phone::Phone;
 use crate::services::keys::code_keys;
 use crate::services::upkeep::forget_number::{TABLES, forget_number};
@@ -15,6 +17,9 @@ use crate::services::upkeep::forget_number::{TABLES, forget_number};
 pub(super) struct Args {
     /// The number with + and calling code, in any notation: +628123450003.
     number: String,
+    /// For the audit log.
+    #[arg(long, default_value = "")]
+    reason: String,
 }
 
 pub(super) fn run(config: Option<&Path>, args: &Args) -> Result<ExitCode> {
@@ -38,6 +43,8 @@ pub(super) fn run(config: Option<&Path>, args: &Args) -> Result<ExitCode> {
                 "number_sends" => "how many messages it had",
                 _ => "how many wrong codes it had",
             });
+            let clock = Clock::live(&pool).await?;
+            audit::record(&pool, &clock, AuditAction::NumberForgotten, &phone.masked(), &args.reason).await?;
             terminal::print(&format!("{phone}: forgotten {}", what.collect::<Vec<_>>().join(", ")));
             return Ok(ExitCode::SUCCESS);
         }

@@ -4,19 +4,21 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::{Result, bail};
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::clock::Clock;
 use crate::commands::exit::Exit;
-use crate::commands::{bootstrap, terminal};
+use crate::commands::{audit, bootstrap, terminal};
 use crate::config::Settings;
 use crate::domain::app_id::AppId;
+use crate::domain::audit::AuditAction;
 use crate::domain::channel::Channel;
 use crate::domain::limits::{Counter, LimitRule, Mode};
 use crate::domain::phone::is_country;
 use crate::domain::price::Price;
 use crate::domain::pumping::{Bound, Ceiling, Exception, Exposure, SmsRule, ceilings};
 use crate::services::limits::sms_guard::EVERY_APP;
+use crate::store::database::Database;
 use crate::store::sms_exceptions::{self, StoredException};
 use crate::store::sms_records::RecordKey;
 
@@ -89,14 +91,16 @@ pub(super) fn run(config: Option<&Path>, args: Args) -> Result<ExitCode> {
             LimitsCommand::Show { .. } | LimitsCommand::List => {
                 list(&sms_exceptions::valid(&mut pool.acquire().await?, now).await?, now);
             }
-            LimitsCommand::Allow(decision) => put(&pool, Exception::Allow, decision, now).await?,
-            LimitsCommand::Block(decision) => put(&pool, Exception::Block, decision, now).await?,
+            LimitsCommand::Allow(decision) => put(&pool, &clock, Exception::Allow, decision).await?,
+            LimitsCommand::Block(decision) => put(&pool, &clock, Exception::Block, decision).await?,
             LimitsCommand::Remove { key, app } => {
                 let key = record_key(&key, app.as_deref())?;
                 if !sms_exceptions::remove(&pool, &key).await? {
                     terminal::say(&format!("otpost: nothing is allowed or blocked for {}", key.key));
                     return Ok(Exit::Nowhere.into());
                 }
+                let object = format!("{} {} of app {}", key.counter, key.key, key.app);
+                audit::record(&pool, &clock, AuditAction::SmsDecided, &object, "").await?;
                 terminal::print(&format!("{} {}: removed; the rules decide again", key.counter, key.key));
             }
         }
@@ -104,23 +108,31 @@ pub(super) fn run(config: Option<&Path>, args: Args) -> Result<ExitCode> {
     })
 }
 
-async fn put(
-    pool: &crate::store::database::Database,
-    decision: Exception,
-    given: Decision,
-    now: DateTime<Utc>,
-) -> Result<()> {
+async fn put(pool: &Database, clock: &Clock, decision: Exception, given: Decision) -> Result<()> {
     let Decision { key, reason, hours, app } = given;
     if reason.is_empty() || reason.chars().count() > 200 || reason.chars().any(char::is_control) {
         bail!("--reason must be 1 to 200 characters without control characters");
     }
     let key = record_key(&key, app.as_deref())?;
-    let until = now + chrono::TimeDelta::hours(i64::from(hours));
+    let now = clock.now();
+    let until = now + TimeDelta::hours(i64::from(hours));
     let what = match decision {
         Exception::Allow => "no rule refuses its SMS",
         Exception::Block => "it gets no SMS",
     };
     let told = format!("{} {}: {what} until {}", key.counter, key.key, until.format("%F %H:%M UTC"));
+    let action = match decision {
+        Exception::Allow => AuditAction::SmsAllowed,
+        Exception::Block => AuditAction::SmsBlocked,
+    };
+    audit::record(
+        pool,
+        clock,
+        action,
+        &format!("{} {} of app {} for {hours} h", key.counter, key.key, key.app),
+        &reason,
+    )
+    .await?;
     sms_exceptions::put(pool, &StoredException { key, decision, reason, until, created_at: now }).await?;
     terminal::print(&told);
     Ok(())

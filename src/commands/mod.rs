@@ -17,6 +17,7 @@ mod serve;
 mod reload;
 mod running;
 mod migrate;
+mod audit;
 mod keys;
 mod send;
 mod check;
@@ -122,6 +123,13 @@ enum Command {
         #[command(flatten)]
         args: limits::Args,
     },
+    /// The audit log: what operators did, and whether it is whole.
+    Audit {
+        #[command(flatten)]
+        file: SettingsFile,
+        #[command(subcommand)]
+        command: audit::AuditCommand,
+    },
     /// The settings: check them.
     Config {
         #[command(flatten)]
@@ -165,6 +173,7 @@ pub fn run() -> ExitCode {
         Command::Replay { file, args } => replay::run(settings(file).as_deref(), &args),
         Command::Forget { file, args } => forget::run(settings(file).as_deref(), &args),
         Command::Limits { file, args } => limits::run(settings(file).as_deref(), args),
+        Command::Audit { file, command } => audit::run(settings(file).as_deref(), command),
         Command::Config { file, command } => config::run(settings(file).as_deref(), &command),
         Command::Texts { file, args } => texts::run(settings(file).as_deref(), &args),
         Command::Openapi => openapi::run(),

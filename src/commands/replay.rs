@@ -8,7 +8,8 @@ use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
 use crate::app::App;
-use crate::commands::{bootstrap, hints, terminal};
+use crate::commands::{audit, bootstrap, hints, terminal};
+use crate::domain::audit::AuditAction;
 use crate::services::callbacks::replay::{self, Replayed};
 use crate::store::dead_letters::{self, DeadLetter};
 
@@ -62,6 +63,8 @@ pub(super) fn run(config: Option<&Path>, args: &Args) -> Result<ExitCode> {
         }
         let replayed = replay::run(&api.messages.pool, &app.clock, &app.keys, &api.callbacks, limit).await?;
         let stay = replayed.iter().filter(|one| one.result.is_err()).count();
+        let object = format!("{} dead letters, {stay} stay", replayed.len());
+        audit::record(&api.messages.pool, &app.clock, AuditAction::LettersReplayed, &object, "").await?;
         if args.json {
             replayed.iter().map(json_of_replayed).for_each(|one| terminal::print_json(&one));
         } else {

@@ -9,9 +9,11 @@ use anyhow::{Context, Result};
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::app::{App, Loops, Running};
+use crate::commands::audit;
 use crate::commands::bootstrap;
 use crate::commands::running::{Announcement, Answer};
 use crate::config::{Settings, environment};
+use crate::domain::audit::AuditAction;
 use crate::process;
 use crate::reload;
 use crate::services::keys::code_keys::{self, KeysError};
@@ -105,6 +107,13 @@ async fn read_anew(config: Option<PathBuf>, running: &Running) -> Answer {
                 bootstrap::warn(&settings);
             }
             tracing::info!(%changed, "the settings were read anew");
+            if !changed.is_nothing() {
+                let (pool, clock) = (&running.api.messages.pool, &running.api.clock);
+                let what = changed.to_string().replace('\n', ";");
+                if let Err(error) = audit::record(pool, clock, AuditAction::SettingsReloaded, &what, "").await {
+                    tracing::warn!(%error, "the reload is not in the audit log");
+                }
+            }
             let lines = std::iter::once(changed.to_string()).chain(about_environment);
             Answer { taken_over: true, text: lines.collect::<Vec<_>>().join("\n") }
         }

@@ -17,6 +17,7 @@ pub mod checks;
 pub mod code_keys;
 pub mod idempotency_keys;
 pub mod api_keys;
+pub mod audit_log;
 pub mod dead_letters;
 pub mod callback_nonces;
 pub mod account_pulse;

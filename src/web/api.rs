@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::runtime::Handle;
 
 use crate::clock::Clock;
+use crate::domain::network::Network;
 use crate::services::accounts::pulse::Pulse;
 use crate::services::callbacks::take_callback::TakeCallback;
 use crate::services::keys::app_keys::AppKeys;
@@ -22,6 +23,8 @@ pub struct Api {
     pub watch: Watch,
     pub accept: AcceptMessage,
     pub app_keys: AppKeys,
+    /// Whose `X-Forwarded-For` counts.
+    pub trusted_proxies: Vec<Network>,
     pub callbacks: TakeCallback,
     pub pulse: Pulse,
     pub memory: NumberMemory,

@@ -1,19 +1,22 @@
 //! Which app sends a request.
 
 use std::future::{Ready, ready};
+use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 
 use actix_web::dev::Payload;
-use actix_web::http::header;
+use actix_web::http::{Method, header};
 use actix_web::{FromRequest, HttpRequest, web};
 
+use crate::api::operations::Operation;
 use crate::domain::app_id::AppId;
 use crate::web::api::Api;
 use crate::web::problem::ApiError;
 use crate::web::server::connection::Connection;
 
-/// The app whose key is in `Authorization: Bearer`. A handler with this argument refuses all other requests.
+/// The app whose key is in `Authorization: Bearer`. A handler with this argument refuses all other requests, and keys that may not
+/// do what is asked for.
 pub struct App(pub AppId);
 
 impl FromRequest for App {
@@ -26,14 +29,40 @@ impl FromRequest for App {
         let key = key.map(|k| k.trim().to_owned());
         let api = request.app_data::<web::Data<Api>>().cloned();
         let connection = request.conn_data::<Arc<Connection>>().cloned();
+        let scope = operation(request).and_then(Operation::scope);
+        let address = client_address(request, api.as_ref().map(|api| &***api));
         Box::pin(async move {
             let (Some(key), Some(api)) = (key, api) else { return Err(ApiError::Unauthorized) };
             let keys = api.app_keys.clone();
-            let app = api.run(async move { keys.app_of(&key).await }).await??.ok_or(ApiError::Unauthorized)?;
+            let holder = api.run(async move { keys.holder_of(&key).await }).await??.ok_or(ApiError::Unauthorized)?;
+            if let Some(scope) = scope {
+                holder.rights.check(scope, address).map_err(ApiError::Denied)?;
+            }
+            let app = holder.app;
             connection.iter().for_each(|connection| connection.is_known_good());
             Ok(App(app))
         })
     }
+}
+
+/// The operation that is asked for.
+fn operation(request: &HttpRequest) -> Option<Operation> {
+    let pattern = request.match_pattern()?;
+    let method = if request.method() == Method::HEAD { Method::GET } else { request.method().clone() };
+    Operation::at(&pattern).find(|operation| operation.method().as_str() == method.as_str())
+}
+
+/// The address from which the request comes: behind a trusted proxy, the last one that the proxy names.
+fn client_address(request: &HttpRequest, api: Option<&Api>) -> Option<IpAddr> {
+    let peer = request.peer_addr()?.ip().to_canonical();
+    let is_proxy = |address: IpAddr| api.is_some_and(|api| api.trusted_proxies.iter().any(|one| one.contains(address)));
+    if !is_proxy(peer) {
+        return Some(peer);
+    }
+    let named = request.headers().get_all("X-Forwarded-For").filter_map(|value| value.to_str().ok());
+    let named: Vec<IpAddr> =
+        named.flat_map(|value| value.split(',')).map_while(|one| one.trim().parse::<IpAddr>().ok()).collect();
+    named.iter().rev().map(IpAddr::to_canonical).find(|address| !is_proxy(*address)).or(Some(peer))
 }
 
 /// The message id in the path. A text that cannot be one of our ids is answered as not found.

@@ -9,6 +9,7 @@ use crate::api::problems::{self, Kind, WrongField};
 use crate::domain::attempt::Why;
 use crate::domain::event::Refusal;
 use crate::domain::field_code::FieldCode;
+use crate::domain::key_scope::Denied;
 use crate::domain::limits::{LimitHit, LimitRule};
 use crate::domain::phone::PhoneError;
 use crate::services::database_error::DatabaseError;
@@ -35,6 +36,8 @@ pub enum ApiError {
     TooSlow(u64),
     #[error("no API key, or one that is not known")]
     Unauthorized,
+    #[error("{}", denied_text(.0))]
+    Denied(Denied),
     #[error("there is no such message")]
     NoMessage,
     #[error("there is no such account")]
@@ -68,6 +71,13 @@ pub enum ApiError {
     TooManyWait,
     #[error("something went wrong inside")]
     Internal,
+}
+
+fn denied_text(denied: &Denied) -> String {
+    match denied {
+        Denied::Scope(scope) => format!("this key lacks the scope {scope}"),
+        Denied::Address => "this key may not be used from this address".to_owned(),
+    }
 }
 
 fn limit_text(hit: &LimitHit) -> String {
@@ -112,6 +122,7 @@ impl ApiError {
             Self::Field { code, .. } => code.to_string(),
             Self::Refused(Refusal::Settled(outcome)) => problems::settled_code(*outcome),
             Self::Refused(Refusal::StillSending) => problems::STILL_SENDING.to_owned(),
+            Self::Denied(denied) => problems::denied_code(*denied).to_owned(),
             Self::Refused(Refusal::NotPlanned(why)) => why.to_string(),
             other => other.kind().only_code(),
         }
@@ -128,6 +139,7 @@ impl ApiError {
             Self::TooLarge(_) => Kind::TooLarge,
             Self::TooSlow(_) => Kind::TooSlow,
             Self::Unauthorized => Kind::Unauthorized,
+            Self::Denied(_) => Kind::NotAllowed,
             Self::NoMessage => Kind::NoSuchMessage,
             Self::NoAccount => Kind::NoSuchAccount,
             Self::NoRoute => Kind::NoSuchAddress,

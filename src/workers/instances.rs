@@ -1,10 +1,11 @@
-//! Records once a second that this instance lives, and counts what waits at the accounts.
+//! Records once a second that this instance lives, counts what waits at the accounts, and forgets revoked keys.
 
 use std::time::Duration;
 
 use crate::clock::Clock;
 use crate::services::accounts::backlog::Backlog;
 use crate::services::accounts::instances::Instances;
+use crate::services::keys::app_keys::AppKeys;
 use crate::services::keys::code_keys;
 use crate::services::ledger::transitions::Transitions;
 use crate::workers::round::{Found, Loop, Services, away};
@@ -16,6 +17,7 @@ pub(super) struct InstanceLoop {
     backlog: Backlog,
     transitions: Transitions,
     clock: Clock,
+    app_keys: AppKeys,
 }
 
 impl InstanceLoop {
@@ -25,13 +27,14 @@ impl InstanceLoop {
             backlog: services.backlog.clone(),
             transitions: services.transitions.clone(),
             clock: services.clock.clone(),
+            app_keys: services.app_keys.clone(),
         }
     }
 }
 
 impl Loop for InstanceLoop {
     async fn run_once(&mut self) -> Found {
-        let Self { instances, backlog, transitions, clock } = self;
+        let Self { instances, backlog, transitions, clock, app_keys } = self;
         if let Err(error) = instances.beat().await {
             away(&error, "cannot record that this instance lives");
         }
@@ -40,6 +43,9 @@ impl Loop for InstanceLoop {
         }
         if let Err(error) = backlog.count(&transitions.pool, clock.now()).await {
             away(&error, "cannot count what waits to be sent");
+        }
+        if let Err(error) = app_keys.follow().await {
+            away(&error, "cannot look for revoked keys");
         }
         Found::Nothing
     }

@@ -14,6 +14,7 @@ use crate::services::accounts::take_pulse::TakePulse;
 use crate::services::callbacks::apply_receipts::ApplyReceipts;
 use crate::services::callbacks::status_queries::StatusQueries;
 use crate::services::delivery::dispatch::Dispatch;
+use crate::services::keys::app_keys::AppKeys;
 use crate::services::ledger::transitions::Transitions;
 use crate::services::messages::watch::Watcher;
 use crate::telemetry;
@@ -64,6 +65,7 @@ pub struct Services {
     pub take_pulse: Arc<TakePulse>,
     pub instances: Instances,
     pub backlog: Backlog,
+    pub app_keys: AppKeys,
     pub watcher: Watcher,
 }
 

@@ -12,7 +12,7 @@ use otpost::simulator::{SimConfig, Simulator};
 use serde_json::{Value, json};
 use sqlx::{AssertSqlSafe, PgPool};
 
-use crate::helpers::app::code_keys;
+use crate::helpers::app::{code_keys, unlimited};
 use crate::helpers::database::fresh_database;
 use crate::helpers::invariants;
 
@@ -55,6 +55,7 @@ async fn a_jump_that_is_taken_back_ends_no_message_and_no_readiness() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let listen = listener.local_addr().unwrap();
     let mut settings = simulated::settings(Path::new("/nonexistent"), listen, &sim.url(), 60);
+    unlimited(&mut settings);
     settings.server.workers = 1;
     let means = Means { database_url: database.url().to_owned(), code_keys: code_keys(), clock: None, migrate: false };
     let app = App::build(&settings, means).await.unwrap();

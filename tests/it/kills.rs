@@ -28,7 +28,7 @@ use serde_json::{Value, json};
 use sqlx::PgPool;
 use sqlx::postgres::PgPoolOptions;
 
-use crate::helpers::app::code_keys;
+use crate::helpers::app::{code_keys, unlimited};
 use crate::helpers::balancer::balance;
 use crate::helpers::database::cluster_base;
 use crate::helpers::invariants;
@@ -65,6 +65,7 @@ fn server() {
 
 fn settings(listen: SocketAddr, simulator_url: &str) -> Settings {
     let mut settings = simulated::settings(Path::new("/nonexistent"), listen, simulator_url, 15);
+    unlimited(&mut settings);
     settings.server.workers = 1;
     settings.database.connections = 6;
     settings.database.ledger_connections = 6;

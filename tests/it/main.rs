@@ -21,6 +21,7 @@ mod first_use;
 mod fates;
 mod faults;
 mod health;
+mod keys;
 mod kills;
 mod limits;
 mod memory;

@@ -20,7 +20,7 @@ use serde_json::{Value, json};
 use sqlx::PgPool;
 use sqlx::postgres::PgPoolOptions;
 
-use crate::helpers::app::{code_keys, signed};
+use crate::helpers::app::{code_keys, signed, unlimited};
 use crate::helpers::database::{TestDatabase, cluster_base, fresh_database};
 use crate::helpers::invariants;
 use crate::helpers::node::Node;
@@ -49,6 +49,7 @@ impl Service {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let listen = listener.local_addr().unwrap();
         let mut settings = simulated::settings(Path::new("/nonexistent"), listen, &sim.url(), 15);
+        unlimited(&mut settings);
         settings.server.workers = 1;
         settings.database.connections = 4;
         settings.database.ledger_connections = 4;

@@ -14,7 +14,7 @@ use otpost::simulated;
 use otpost::simulator::{SimConfig, Simulator};
 use otpost::store::database::{self, Plans};
 
-use crate::helpers::app::{code_keys, plain};
+use crate::helpers::app::{code_keys, plain, unlimited};
 use crate::helpers::database::cluster_base;
 use crate::helpers::node::Node;
 use crate::helpers::tools;
@@ -98,6 +98,7 @@ async fn a_pooler_that_keeps_sessions_migrates_and_serves() {
     let sim = Simulator::start(SimConfig::default(), ([127, 0, 0, 1], 0).into()).unwrap();
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let mut settings = simulated::settings(Path::new("/nonexistent"), listener.local_addr().unwrap(), &sim.url(), 15);
+    unlimited(&mut settings);
     settings.server.workers = 1;
     for account in &simulated::accounts() {
         sim.set_callback(account, Some(&simulated::callback_url(&settings.server.public_url, account))).unwrap();

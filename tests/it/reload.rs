@@ -22,7 +22,7 @@ use otpost::simulator::{Mode, SimConfig, SimTime, Simulator};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::json;
 
-use crate::helpers::app::{TestApp, code_keys, meta_body, meta_status, with_app, with_settings};
+use crate::helpers::app::{TestApp, code_keys, meta_body, meta_status, unlimited, with_app, with_settings};
 use crate::helpers::database::{cluster_base, fresh_database};
 use crate::helpers::invariants;
 
@@ -175,6 +175,7 @@ async fn no_message_is_lost_while_settings_change_under_load() {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
     let listen = listener.local_addr().expect("an address");
     let mut settings = simulated::settings(Path::new("/nonexistent"), listen, &sim.url(), 15);
+    unlimited(&mut settings);
     settings.server.workers = 1;
     settings.database.connections = 4;
     settings.database.ledger_connections = 6;

@@ -40,3 +40,5 @@ pub mod step;
 pub mod routing;
 pub mod queueing;
 pub mod network;
+pub mod key_scope;
+pub mod audit;

@@ -109,6 +109,11 @@ impl SmsRules {
         self.usual = mode;
     }
 
+    /// The mode of every rule.
+    pub fn set_all(&mut self, mode: Mode) {
+        (self.usual, self.modes) = (mode, BTreeMap::new());
+    }
+
     pub fn set(&mut self, rule: SmsRule, mode: Mode) {
         self.modes.insert(rule, mode);
     }

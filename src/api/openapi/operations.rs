@@ -254,6 +254,6 @@ fn problems(operation: Operation) -> Vec<Kind> {
         | Operation::GetOpenApi
         | Operation::GetDocs => &[],
     };
-    let key: &[Kind] = if operation.needs_key() { &[Kind::Unauthorized] } else { &[] };
+    let key: &[Kind] = if operation.needs_key() { &[Kind::Unauthorized, Kind::NotAllowed] } else { &[] };
     [&[key], own].concat().concat()
 }

@@ -4,6 +4,7 @@
 use crate::api::problems::{Problem, WrongField};
 use crate::domain::attempt::Why;
 use crate::domain::field_code::FieldCode;
+use crate::domain::key_scope::Denied;
 use crate::domain::limits::LimitRule;
 use crate::domain::message::Outcome;
 
@@ -15,6 +16,7 @@ pub enum Kind {
     TooLarge,
     TooSlow,
     Unauthorized,
+    NotAllowed,
     NoSuchMessage,
     NoSuchAccount,
     NoSuchAddress,
@@ -110,13 +112,25 @@ const fn about_limit(rule: LimitRule) -> About {
     about(name, title, 429, when, LATER)
 }
 
+const SCOPE_MISSING: &str = "scope_missing";
+const ADDRESS_NOT_ALLOWED: &str = "address_not_allowed";
+
+/// The `code` of [`Kind::NotAllowed`].
+pub const fn denied_code(denied: Denied) -> &'static str {
+    match denied {
+        Denied::Scope(_) => SCOPE_MISSING,
+        Denied::Address => ADDRESS_NOT_ALLOWED,
+    }
+}
+
 impl Kind {
-    pub const ALL: [Self; 29] = [
+    pub const ALL: [Self; 30] = [
         Self::InvalidField,
         Self::NotJson,
         Self::TooLarge,
         Self::TooSlow,
         Self::Unauthorized,
+        Self::NotAllowed,
         Self::NoSuchMessage,
         Self::NoSuchAccount,
         Self::NoSuchAddress,
@@ -179,6 +193,13 @@ impl Kind {
                 401,
                 "`Authorization: Bearer` has no key, or an unknown or revoked one.",
                 "Send a key that `otpost keys create` printed.",
+            ),
+            Self::NotAllowed => about(
+                "not-allowed",
+                "The key may not do this",
+                403,
+                "The key lacks the scope of this operation (`scope_missing`), or is used from an address that is not in its list (`address_not_allowed`).",
+                "Use a key with the scope in `detail`; `otpost keys create --scope` makes one.",
             ),
             Self::NoSuchMessage => about(
                 "no-such-message",
@@ -311,6 +332,7 @@ impl Kind {
                 let whys = [Why::RouteEnd, Why::TooLate, Why::Expired].map(|why| why.to_string());
                 [STILL_SENDING.to_owned()].into_iter().chain(whys).collect()
             }
+            Self::NotAllowed => vec![SCOPE_MISSING.to_owned(), ADDRESS_NOT_ALLOWED.to_owned()],
             other => vec![other.only_code()],
         }
     }

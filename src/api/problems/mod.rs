@@ -8,7 +8,7 @@ use utoipa::{PartialSchema, ToSchema};
 
 use crate::api::meanings;
 
-pub use kinds::{About, Kind, STILL_SENDING, settled_code};
+pub use kinds::{About, Kind, STILL_SENDING, denied_code, settled_code};
 
 /// Why a request was refused. Decide by `type` and `code`: their meaning never changes.
 // Members have defaults for the client: the document may be a proxy's.

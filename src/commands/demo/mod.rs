@@ -23,6 +23,7 @@ use crate::commands::connection_file::{ConnectionFile, demo_dir};
 use crate::commands::paint::{Paint, length};
 use crate::commands::serve::wait_for_signal;
 use crate::commands::show::channel_name;
+use crate::domain::limits::Mode;
 use crate::postgres::PostgresError;
 use crate::process;
 use crate::simulated;
@@ -93,6 +94,8 @@ pub(super) fn run(args: &Args) -> Result<ExitCode> {
     let simulator =
         Simulator::start(SimConfig { seed: args.seed, ..SimConfig::default() }, ([127, 0, 0, 1], 0).into())?;
     let mut settings = simulated::settings(&data_dir, address, &simulator.url(), REPLACE_AFTER_S);
+    // Whoever tries it out sends to the same phones again and again.
+    settings.limits.mode = Mode::Record;
     settings.server.public_url = format!("http://{}", reachable(address));
     for account in &simulated::accounts() {
         let url = simulated::callback_url(&settings.server.public_url, account);

@@ -8,8 +8,8 @@ use crate::clock::Clock;
 use crate::store::StoreError;
 use crate::store::database::Database;
 use crate::store::{
-    callback_nonces, dead_letters, idempotency_keys, number_memory, number_sends, number_tries, questions, receipts,
-    sms_decisions, sms_records, window_counters,
+    audit_log, callback_nonces, dead_letters, idempotency_keys, number_memory, number_sends, number_tries, questions,
+    receipts, sms_decisions, sms_records, window_counters,
 };
 use crate::telemetry::names;
 
@@ -31,6 +31,8 @@ const NONCE_LIFE: TimeDelta = TimeDelta::minutes(10);
 
 /// How long a decision about an SMS is kept: as long as the messages.
 const DECISION_LIFE: TimeDelta = TimeDelta::days(90);
+/// How long an entry of the audit log is kept.
+const AUDIT_LIFE: TimeDelta = TimeDelta::days(400);
 
 /// How long a dead letter is kept: longer than providers repeat callbacks.
 const DEAD_LETTER_LIFE: TimeDelta = TimeDelta::days(14);
@@ -49,10 +51,11 @@ enum Kind {
     WindowCounters,
     SmsRecords,
     SmsDecisions,
+    AuditLog,
 }
 
 impl Kind {
-    const ALL: [Self; 11] = [
+    const ALL: [Self; 12] = [
         Self::IdempotencyKeys,
         Self::UnmatchedReceipts,
         Self::Questions,
@@ -64,6 +67,7 @@ impl Kind {
         Self::WindowCounters,
         Self::SmsRecords,
         Self::SmsDecisions,
+        Self::AuditLog,
     ];
 
     /// Deletes one batch; returns the number of rows.
@@ -84,6 +88,7 @@ impl Kind {
             Self::WindowCounters => window_counters::forget(pool, now, BATCH).await,
             Self::SmsRecords => sms_records::forget(pool, now, BATCH).await,
             Self::SmsDecisions => sms_decisions::forget(pool, now - DECISION_LIFE, BATCH).await,
+            Self::AuditLog => audit_log::forget(pool, (now - AUDIT_LIFE).date_naive(), BATCH).await,
             Self::CallbackNonces => callback_nonces::forget(pool, now - NONCE_LIFE, BATCH).await,
         }
     }

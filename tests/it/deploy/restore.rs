@@ -20,6 +20,7 @@ use sqlx::PgPool;
 
 use super::runbook::{printed, printed_sql};
 use super::{folder, url_of};
+use crate::helpers::app::unlimited;
 use crate::helpers::database::cluster_base;
 use crate::helpers::invariants;
 use crate::helpers::node::Node;
@@ -179,8 +180,9 @@ async fn what_was_due_long_before_a_restore_ends_and_is_not_sent() {
 
     let later = now + TimeDelta::minutes(11);
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let settings =
+    let mut settings =
         simulated::settings(Path::new("/nonexistent"), listener.local_addr().unwrap(), &fixture.sim.url(), 15);
+    unlimited(&mut settings);
     let means = Means {
         database_url: place.url(SERVICE, "otpost_new"),
         code_keys: CodeKeys::new(vec![CodeKey::new(1, CODE_KEY.as_bytes()).unwrap()]).unwrap(),

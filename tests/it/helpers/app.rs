@@ -73,6 +73,12 @@ pub(crate) fn start() -> DateTime<Utc> {
     DateTime::from_timestamp(1_789_034_400, 0).expect("a time")
 }
 
+/// Tests send to a few numbers, and check every code that they sent. Those of the limits set them.
+pub(crate) fn unlimited(settings: &mut Settings) {
+    settings.limits.mode = Mode::Off;
+    settings.codes.on_newer = OnNewer::Keep;
+}
+
 pub(crate) fn code_keys() -> CodeKeys {
     CodeKeys::new(vec![CodeKey::new(1, &[7; 32]).expect("long enough")]).expect("one key")
 }
@@ -112,9 +118,7 @@ impl TestApp {
         settings.sending.client.total_timeout = Duration::from_secs(3);
         // Tests of the breaker set their own threshold.
         settings.sending.breaker_failures = 10_000;
-        // Tests send to a few numbers, and check every code that they sent. Those of the limits set them.
-        settings.limits.mode = Mode::Off;
-        settings.codes.on_newer = OnNewer::Keep;
+        unlimited(&mut settings);
         change(&mut settings);
         for account in &simulated::accounts() {
             let url = simulated::callback_url(&settings.server.public_url, account);

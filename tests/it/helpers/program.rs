@@ -95,7 +95,7 @@ impl Fixture {
         let text = format!(
             "data_dir = \"{dir}\"\n[server]\nlisten = \"127.0.0.1:{port}\"\npublic_url = \"{public_url}\"\nworkers = 2\n{more}\n\
              [database]\nurl = \"{url}\"\nconnections = 8\nledger_connections = 8\n\
-             [codes]\nkeys = {keys:?}\n\
+             [codes]\nkeys = {keys:?}\non_newer = \"keep\"\n[limits]\nmode = \"off\"\n\
              [route]\nsteps = [\"meta-main\", \"ycloud-sms\"]\nreplace_after_s = 15\n\
              [accounts.meta-main]\nprovider = \"meta\"\nchannel = \"whatsapp\"\nbase_url = \"{sim}/meta\"\n\
              phone_number_id = \"{phone_number_id}\"\naccess_token = \"{access_token}\"\n\
