@@ -33,6 +33,7 @@ use crate::services::ledger::quarantine::Quarantine;
 use crate::services::ledger::transitions::Transitions;
 use crate::services::limits::admission::{self, Admission};
 use crate::services::limits::sms_guard::SmsGuard;
+use crate::services::limits::spraying::Spraying;
 use crate::services::messages::Messages;
 use crate::services::messages::accept_message::AcceptMessage;
 use crate::services::messages::intake::{self, Intake};
@@ -143,6 +144,8 @@ impl App {
         let reload = Arc::new(Reload::new(settings.clone(), clock.clone()));
         let (accounts, pulse) = (reload.accounts.clone(), reload.pulse.clone());
         let remember_for = settings.memory.remember_for;
+        let instance = randomness::token();
+        let spraying = Spraying::new(work_pool.clone(), clock.clone(), instance);
         let sms_guard = SmsGuard::start(&intake_pool, &clock, &reload.policy);
         let transitions = Transitions {
             pool: work_pool.clone(),
@@ -154,11 +157,11 @@ impl App {
             quarantine: Quarantine::default(),
             under_way: UnderWay::default(),
             sms_guard: sms_guard.clone(),
+            spraying: spraying.clone(),
             policy: reload.policy.clone(),
             remember_for,
             share_memory: settings.memory.shared,
         };
-        let instance = randomness::token();
         let instances = Instances::new(work_pool.clone(), clock.clone(), accounts.clone(), instance);
         instances.beat().await?;
         let backlog = Backlog::new(accounts.clone());
@@ -202,7 +205,7 @@ impl App {
             stopped: tokio::sync::Mutex::new(false),
         });
         let ticks = Ticks::default();
-        let admission = Admission::start(&intake_pool, &clock, &keys, &reload.policy);
+        let admission = Admission::start(&intake_pool, &clock, &keys, &reload.policy, &spraying);
         let api = web::Data::new(Api {
             accept: AcceptMessage {
                 pool: api_pool.clone(),

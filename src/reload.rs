@@ -117,7 +117,7 @@ fn differences(old: &Settings, new: &Settings) -> (Vec<&'static str>, Vec<&'stat
     let Settings { data_dir, server, database, codes, text, numbers, purposes, limits, pumping, route, routes, .. } =
         old;
     let Settings { pools, prices, accounts: _, sending, health, memory, log, .. } = old;
-    let Settings { referred: _, degraded: _, warnings: _, .. } = old;
+    let Settings { test_numbers, referred: _, degraded: _, warnings: _, .. } = old;
     let ServerSettings {
         listen,
         public_url,
@@ -151,6 +151,7 @@ fn differences(old: &Settings, new: &Settings) -> (Vec<&'static str>, Vec<&'stat
         ("codes.on_newer", *on_newer != new.codes.on_newer),
         ("limits", *limits != new.limits),
         ("pumping", *pumping != new.pumping),
+        ("test_numbers", *test_numbers != new.test_numbers),
         ("text", *text != new.text),
         ("numbers", *numbers != new.numbers),
         ("purposes", *purposes != new.purposes),
@@ -216,6 +217,7 @@ fn policy(settings: &Settings) -> Policy {
         texts: settings.text.clone(),
         numbers: settings.numbers.clone(),
         max_tries: settings.codes.max_tries,
+        test_numbers: settings.test_numbers.clone(),
         limits: settings.limits.clone(),
         sms_rules: settings.pumping.rules.clone(),
         on_newer: settings.codes.on_newer,

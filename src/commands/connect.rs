@@ -16,6 +16,7 @@ use crate::commands::exit::Exit;
 use crate::commands::{bootstrap, terminal};
 use crate::config::{Settings, is_loopback};
 use crate::services::keys::code_keys;
+use crate::store::database::roles;
 use crate::telemetry;
 
 /// Time limit of each test.
@@ -71,20 +72,26 @@ impl Tried {
 }
 
 fn database(settings: &Settings) -> Tried {
-    let look = || -> Result<String> {
+    let look = || -> Result<(String, Vec<&'static str>)> {
         let database = bootstrap::Database::join_quietly(settings)?;
         let keys = settings.codes.keys.as_ref();
-        bootstrap::runtime()?.block_on(async {
+        let surplus = bootstrap::runtime()?.block_on(async {
             let pool = database.connect("otpost config check").await?;
             if let Some(keys) = keys {
                 code_keys::compare(&pool, keys).await?;
             }
-            anyhow::Ok(())
+            // The private database's login owns it, and nobody else uses it.
+            let surplus = if settings.database.url.is_some() { roles::surplus(&pool).await? } else { Vec::new() };
+            anyhow::Ok(surplus)
         })?;
-        Ok(format!("{}; its tables are up to date", bootstrap::database_place(settings)))
+        Ok((format!("{}; its tables are up to date", bootstrap::database_place(settings)), surplus))
     };
     match look() {
-        Ok(text) => Tried::Well(text),
+        Ok((text, surplus)) if surplus.is_empty() => Tried::Well(text),
+        Ok((text, surplus)) => Tried::Perhaps(format!(
+            "{text}; its login {}, which the service does not need: `otpost migrate --roles` makes a role for it",
+            surplus.join(", ")
+        )),
         // Before the first start there can be none.
         Err(error) if error.is::<bootstrap::NoDatabase>() => Tried::Perhaps(error.to_string()),
         Err(error) => Tried::Wrong(telemetry::chain(error.as_ref())),

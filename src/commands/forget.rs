@@ -11,7 +11,7 @@ use crate::commands::{audit, bootstrap, terminal};
 use crate::domain::audit::AuditAction;
 use crate::domain::phone::Phone;
 use crate::services::keys::code_keys;
-use crate::services::upkeep::forget_number::{TABLES, forget_number};
+use crate::services::upkeep::forget_number::forget_number;
 
 #[derive(clap::Args)]
 pub(super) struct Args {
@@ -51,9 +51,8 @@ pub(super) fn run(config: Option<&Path>, args: &Args) -> Result<ExitCode> {
         let ids = keys.ids();
         let ids = ids.iter().map(i16::to_string).collect::<Vec<_>>().join(", ");
         terminal::print(&format!(
-            "{phone}: nothing was remembered. Looked in the tables {} of database {}, for every app and for all together, under code \
-             key {ids}",
-            TABLES.join(", "),
+            "{phone}: nothing was remembered. Looked in table number_memory of database {}, and in number_sends and number_tries, for \
+             every app and for all together, under code key {ids}",
             bootstrap::database_place(&settings)
         ));
         Ok(Exit::Nowhere.into())

@@ -85,6 +85,8 @@ enum Command {
     Migrate {
         #[command(flatten)]
         file: SettingsFile,
+        #[command(flatten)]
+        args: migrate::Args,
     },
     /// API keys: create, list, revoke.
     Keys {
@@ -164,7 +166,7 @@ pub fn run() -> ExitCode {
         Command::Demo(args) => demo::run(&args),
         Command::Serve { file, args } => serve::run(settings(file).as_deref(), &args),
         Command::Reload { file } => reload::run(settings(file).as_deref()),
-        Command::Migrate { file } => migrate::run(settings(file).as_deref()),
+        Command::Migrate { file, args } => migrate::run(settings(file).as_deref(), &args),
         Command::Keys { file, command } => keys::run(settings(file).as_deref(), command),
         Command::Send(args) => send::run(&args),
         Command::Check(args) => check::run(&args),

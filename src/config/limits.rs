@@ -13,13 +13,18 @@ fn range(rule: LimitRule) -> (i64, &'static str) {
         LimitRule::NumberSpacing => (3_600, "seconds; 0 is no limit"),
         LimitRule::NumberPerHour | LimitRule::NumberPerDay => (sends::MOST_KEPT as i64, "messages; 0 is no limit"),
         LimitRule::TriesPerHour => (tries::MOST_KEPT as i64, "wrong codes; 0 is no limit"),
+        LimitRule::StrictTries => (10, "wrong codes; 0 is no limit"),
         LimitRule::IpPerHour
+        | LimitRule::StrictIpPerHour
         | LimitRule::DevicePerHour
         | LimitRule::PrefixPerHour
         | LimitRule::CountryPerHour
         | LimitRule::AppPerHour => (1_000_000_000, "messages; 0 is no limit"),
     }
 }
+
+/// Wrong codes count for their number, whatever the message was for.
+const OF_APPS: [LimitRule; 2] = [LimitRule::TriesPerHour, LimitRule::StrictTries];
 
 /// `purposes`: the names of all purposes.
 pub(super) fn read(section: Section<'_>, purposes: &[&str]) -> LimitTable {
@@ -32,9 +37,7 @@ pub(super) fn read(section: Section<'_>, purposes: &[&str]) -> LimitTable {
         if !purposes.contains(&name.as_str()) {
             child.complain_here("is no purpose", format!("must be one of {}", purposes.join(", ")));
         }
-        // A wrong code counts for its number, whatever its message was for.
-        let rules: Vec<LimitRule> =
-            LimitRule::ALL.iter().filter(|rule| **rule != LimitRule::TriesPerHour).copied().collect();
+        let rules: Vec<LimitRule> = LimitRule::ALL.iter().filter(|rule| !OF_APPS.contains(rule)).copied().collect();
         of_purposes.insert(name, own(&child, &rules));
         child.finish();
     }

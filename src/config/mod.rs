@@ -23,6 +23,7 @@ mod health;
 mod memory;
 mod numbers;
 mod limits;
+mod test_numbers;
 mod pumping;
 mod log;
 mod warnings;
@@ -122,6 +123,7 @@ impl Settings {
         let routes = route::read_named(&root.section("routes"), &targets, &route.options);
         let purposes = purposes::read(&root.section("purposes"), route.replace_after_s);
         let limits = limits::read(root.section("limits"), &purposes.keys().map(String::as_str).collect::<Vec<_>>());
+        let test_numbers = test_numbers::read(&root.section("test_numbers"));
         let pumping = PumpingSettings::read(root.section("pumping"));
         let sending = SendingSettings::read(root.section("sending"));
         let health = HealthSettings::read(root.section("health"));
@@ -138,6 +140,7 @@ impl Settings {
             text,
             numbers,
             purposes,
+            test_numbers,
             limits,
             pumping,
             route,

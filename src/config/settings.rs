@@ -16,7 +16,7 @@ use crate::config::purposes::Purpose;
 use crate::config::route::{NamedRoute, RouteSettings};
 use crate::config::sending::SendingSettings;
 use crate::config::server::ServerSettings;
-use crate::domain::limits::LimitTable;
+use crate::domain::limits::{LimitTable, TestNumber};
 use crate::domain::phone::NumberRules;
 use crate::domain::texts::Texts;
 
@@ -31,6 +31,8 @@ pub struct Settings {
     pub numbers: NumberRules,
     /// By name; `login`, `signup`, `payment`, `reset` and `other` are always there.
     pub purposes: BTreeMap<String, Purpose>,
+    /// By E.164.
+    pub test_numbers: BTreeMap<String, TestNumber>,
     pub limits: LimitTable,
     pub pumping: PumpingSettings,
     /// For messages without a route of their own.

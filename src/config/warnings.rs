@@ -6,7 +6,6 @@ use std::collections::BTreeSet;
 
 use crate::config::accounts::AccountSettings;
 use crate::config::settings::Settings;
-use crate::domain::channel::Channel;
 use crate::domain::code::Code;
 use crate::domain::route::Platform;
 use crate::domain::sms::{self, RETRIEVER_BYTES};
@@ -35,6 +34,7 @@ pub(super) fn of(settings: &Settings) -> Vec<String> {
         }
     }
     countries(settings, &mut warnings);
+    test_numbers(settings, &mut warnings);
     unused(settings, &mut warnings);
     warnings.extend(neighbours::of(settings));
     costly(settings, &mut warnings);
@@ -45,14 +45,22 @@ pub(super) fn of(settings: &Settings) -> Vec<String> {
     warnings
 }
 
-/// The first line of defence against pumping is a list of the countries that one serves.
+/// Whoever adds a country later must know why its people get no SMS.
 fn countries(settings: &Settings, warnings: &mut Vec<String>) {
-    let sends_sms = settings.accounts.values().any(|account| account.channel == Channel::Sms);
-    if sends_sms && settings.pumping.rules.countries.is_none() {
-        warnings.push(
-            "pumping.sms_countries is not set: SMS leave to every country; `otpost limits` shows what that can cost."
-                .to_owned(),
-        );
+    if let Some(listed) = &settings.pumping.rules.countries {
+        warnings.push(format!(
+            "pumping.sms_countries has {}: SMS to every other country are refused.",
+            listed.iter().cloned().collect::<Vec<_>>().join(", ")
+        ));
+    }
+}
+
+/// Who knows the code of a test number is that number's owner for every app.
+fn test_numbers(settings: &Settings, warnings: &mut Vec<String>) {
+    if !settings.test_numbers.is_empty() {
+        let n = settings.test_numbers.len();
+        let latest = settings.test_numbers.values().map(|one| one.until).max().unwrap_or_default();
+        warnings.push(format!("test_numbers has {n}: whoever knows their code can log in as them, until {latest}."));
     }
 }
 

@@ -3,8 +3,11 @@
 
 use std::collections::BTreeMap;
 
+use chrono::{DateTime, Utc};
+
+use crate::domain::code::Code;
 use crate::domain::language::Languages;
-use crate::domain::limits::{LimitTable, Mode, OnNewer};
+use crate::domain::limits::{LimitTable, Mode, OnNewer, TestNumber};
 use crate::domain::phone::{Number, NumberRules, Phone, PhoneError};
 use crate::domain::pumping::SmsRules;
 use crate::domain::routing::Routing;
@@ -28,6 +31,8 @@ pub struct Policy {
     pub numbers: NumberRules,
     /// Number of wrong codes after which a message is exhausted.
     pub max_tries: i16,
+    /// By E.164.
+    pub test_numbers: BTreeMap<String, TestNumber>,
     pub limits: LimitTable,
     pub sms_rules: SmsRules,
     /// Where the request sets nothing.
@@ -35,6 +40,12 @@ pub struct Policy {
 }
 
 impl Policy {
+    /// The code of a test number.
+    pub fn test_code(&self, to: &Phone, now: DateTime<Utc>) -> Option<&Code> {
+        let test = self.test_numbers.get(to.e164())?;
+        (now.date_naive() < test.until).then_some(&test.code)
+    }
+
     /// Whether the sends of numbers are kept: for their limits, or to find older messages.
     pub fn counts_numbers(&self, on_newer: OnNewer) -> bool {
         self.limits.mode != Mode::Off || on_newer != OnNewer::Keep

@@ -6,6 +6,7 @@ pub(super) mod errors;
 mod hosts;
 pub mod migrations;
 pub mod schema;
+pub mod roles;
 mod server;
 mod session;
 mod sessions;

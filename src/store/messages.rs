@@ -37,6 +37,7 @@ struct LockedRow {
     code_hash: Vec<u8>,
     code_sealed: Option<Vec<u8>>,
     code_given: bool,
+    is_test: bool,
     wrong_tries: i16,
     max_tries: i16,
     verified_by: Option<Vec<u8>>,
@@ -83,6 +84,7 @@ impl LockedRow {
             code: CodeAtRest { key_id: self.code_key_id, hash: self.code_hash, sealed: self.code_sealed },
             route,
             code_given: self.code_given,
+            is_test: self.is_test,
             attempts: Vec::new(),
         };
         Ok(LockedMessage { message, recipient })
@@ -111,7 +113,7 @@ macro_rules! select_messages {
             LockedRow,
             $name
                 + "\nselect m.message_id, m.app, m.recipient, m.country, m.calling_code_len, m.state::text as \"state!\", \
-                          m.outcome, m.route, m.code_key_id, m.code_hash, m.code_sealed, m.code_given, m.wrong_tries, \
+                          m.outcome, m.route, m.code_key_id, m.code_hash, m.code_sealed, m.code_given, m.is_test, m.wrong_tries, \
                           m.max_tries, m.verified_by, m.delivery_inferred, m.created_at, m.expires_at, m.settled_at \
                      from messages m \
                     where (m.bucket, m.message_id) in (select * from unnest($1::smallint[], $2::uuid[]))"
@@ -327,6 +329,7 @@ pub async fn insert(pool: &Database, new: &[NewMessage], forget_at: DateTime<Utc
             "code_sealed": "bytea" ~ m.message.code.sealed.as_deref(),
             "code_length": "smallint" = m.code_length,
             "code_given": "boolean" = m.message.code_given,
+            "is_test": "boolean" = m.message.is_test,
             "max_tries": "smallint" = m.message.max_tries,
             "created_at": "timestamptz" = m.message.created_at,
             "expires_at": "timestamptz" = m.message.expires_at,

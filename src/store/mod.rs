@@ -25,6 +25,7 @@ pub mod account_events;
 pub mod number_memory;
 pub mod number_tries;
 pub mod window_counters;
+pub mod compared_codes;
 pub mod sms_records;
 pub mod sms_exceptions;
 pub mod sms_decisions;

@@ -4,6 +4,7 @@ use metrics::{counter, describe_counter, describe_gauge};
 
 pub const CLOCK_STEPS: &str = "otpost_clock_step_total";
 pub const RATE_LIMITED: &str = "otpost_rate_limited_total";
+pub const SPRAYED: &str = "otpost_sprayed_total";
 pub const SMS_REFUSED: &str = "otpost_sms_refused_total";
 pub const SMS_RECORDED: &str = "otpost_sms_recorded_total";
 pub const RATE_RECORDED: &str = "otpost_rate_recorded_total";
@@ -34,6 +35,7 @@ pub(super) fn describe() {
     );
     describe_counter!(CLOCK_STEPS, "Steps of the database's clock by more than 5 s.");
     describe_counter!(RATE_LIMITED, "Requests answered 429, by the limit.");
+    describe_counter!(SPRAYED, "Times that an app became strict because of guesses over many numbers.");
     describe_counter!(SMS_REFUSED, "SMS that a rule against pumping refused, by rule.");
     describe_counter!(SMS_RECORDED, "SMS that a rule in mode `record` would have refused, by rule.");
     describe_counter!(RATE_RECORDED, "Requests that a limit in mode `record` would have refused, by the limit.");

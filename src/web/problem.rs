@@ -91,6 +91,10 @@ fn limit_text(hit: &LimitHit) -> String {
         LimitRule::PrefixPerHour => format!("a range of numbers gets {limit} messages an hour; {again}"),
         LimitRule::CountryPerHour => format!("a country gets {limit} messages an hour; {again}"),
         LimitRule::AppPerHour => format!("the app sends {limit} messages an hour; {again}"),
+        LimitRule::StrictTries => format!("a code has {limit} tries while somebody guesses; {again}"),
+        LimitRule::StrictIpPerHour => {
+            format!("an address gets {limit} messages an hour while somebody guesses; {again}")
+        }
         LimitRule::TriesPerHour => format!("a number has {limit} wrong codes an hour; {again}"),
     }
 }

@@ -44,6 +44,9 @@ impl Loop for InstanceLoop {
         if let Err(error) = backlog.count(&transitions.pool, clock.now()).await {
             away(&error, "cannot count what waits to be sent");
         }
+        if let Err(error) = transitions.spraying.run_once().await {
+            away(&error, "cannot look for guesses over many numbers");
+        }
         if let Err(error) = app_keys.follow().await {
             away(&error, "cannot look for revoked keys");
         }

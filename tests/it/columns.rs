@@ -95,6 +95,7 @@ async fn a_new_message_and_its_first_attempt() {
     stored.message.code.hash = vec![5; 32];
     stored.message.code.sealed = Some(vec![6; 30]);
     stored.message.code_given = true;
+    stored.message.is_test = true;
     stored.message.created_at = at(1);
     stored.message.expires_at = at(2);
     let attempt = &mut stored.message.attempts[0];
@@ -125,7 +126,7 @@ async fn a_new_message_and_its_first_attempt() {
         "metadata_text": r#"{"m": 1}"#, "client": {"platform": "ios"},
         "route": serde_json::to_value(&stored.message.route).unwrap(), "code_key_id": 4,
         "code_hash": format!("\\x{}", "05".repeat(32)), "code_sealed": format!("\\x{}", "06".repeat(30)),
-        "code_length": 8, "code_given": true, "max_tries": 3, "created_at": text(at(1)), "expires_at": text(at(2)),
+        "code_length": 8, "code_given": true, "is_test": true, "max_tries": 3, "created_at": text(at(1)), "expires_at": text(at(2)),
         "state": "accepted", "outcome": "pending", "attempt_count": 1, "wrong_tries": 0, "delivery_inferred": false,
         "settled_at": null, "metadata": null, "verified_by": null,
     });

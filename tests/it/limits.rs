@@ -7,7 +7,7 @@ use chrono::TimeDelta;
 use otpost::config::Settings;
 use otpost::domain::app_id::AppId;
 use otpost::domain::limits::window::{LENGTH, Window, start_of};
-use otpost::domain::limits::{Counter, LimitRule, Limits, Mode, OnNewer};
+use otpost::domain::limits::{Counter, LimitRule, Limits, Mode, OnNewer, TestNumber};
 use otpost::store::window_counters::{self, CounterKey, Taken, Wanted};
 use serde_json::{Value, json};
 
@@ -445,4 +445,44 @@ async fn statement_and_rule_of_a_window_are_one() {
     }
     assert!(now > start() + LENGTH * 50);
     app.stop().await;
+}
+
+#[tokio::test]
+async fn a_test_number_has_a_fixed_code_no_limits_and_an_end() {
+    with_settings(
+        |settings| {
+            on(settings);
+            let until = start().date_naive() + TimeDelta::days(2);
+            let code = otpost::domain::code::Code::parse("271828").unwrap();
+            settings.test_numbers.insert(TO.to_owned(), TestNumber { code, until });
+        },
+        async |app| {
+            for _ in 0..12 {
+                let (status, message) = app.post("/v1/messages", json!({ "to": TO })).await;
+                assert_eq!(status, 202, "{message}");
+                let id = message["id"].as_str().unwrap();
+                app.run_workers().await;
+                let message = app.message(id).await;
+                assert_eq!((&message["state"], &message["attempts"][0]["price"]), (&json!("delivered"), &Value::Null));
+                let (_, checked) = app.post(&format!("/v1/messages/{id}/check"), json!({ "code": "000000" })).await;
+                assert_eq!((&checked["valid"], &checked["tries_left"]), (&json!(false), &json!(4)));
+                let (_, checked) = app.post(&format!("/v1/messages/{id}/check"), json!({ "code": "271828" })).await;
+                assert_eq!(checked["valid"], true, "{checked}");
+            }
+            app.pass(Duration::from_secs(60)).await;
+            assert_eq!(app.sim.messages(Some(TO), 100).len(), 0, "nothing left");
+            for table in ["number_sends", "window_counters", "sms_records", "number_memory"] {
+                let rows: i64 = sqlx::query_scalar(sqlx::AssertSqlSafe(format!("select count(*) from {table}")))
+                    .fetch_one(&app.pool)
+                    .await
+                    .unwrap();
+                assert_eq!(rows, 0, "{table}");
+            }
+            app.clock.advance(TimeDelta::days(2));
+            app.send(TO).await;
+            app.run_workers().await;
+            assert_eq!(app.sim.messages(Some(TO), 100).len(), 1, "a number like any other");
+        },
+    )
+    .await;
 }

@@ -118,7 +118,9 @@ async fn every_answer_is_kept_by_nobody_and_taken_for_what_it_is() {
             let n = n.unwrap_or_else(|_| panic!("no answer to {sent}")).unwrap();
             let answer = String::from_utf8_lossy(&answer[..n]).to_lowercase();
             assert!(answer.starts_with(&format!("http/1.1 {status}")), "{sent}{answer}");
-            for header in ["cache-control: no-store\r\n", "x-content-type-options: nosniff\r\n"] {
+            for header in
+                ["cache-control: no-store\r\n", "x-content-type-options: nosniff\r\n", "x-frame-options: deny\r\n"]
+            {
                 assert_eq!(answer.matches(header).count(), 1, "{sent}{answer}");
             }
         });

@@ -35,6 +35,7 @@ pub mod memory;
 pub mod status_query;
 pub mod limits;
 pub mod pumping;
+pub mod spraying;
 pub mod event;
 pub mod step;
 pub mod routing;

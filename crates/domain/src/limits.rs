@@ -10,7 +10,10 @@ pub mod window;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use chrono::NaiveDate;
+
 use crate::app_id::AppId;
+use crate::code::Code;
 use crate::words;
 
 /// A limit: what is counted, and over which time.
@@ -27,6 +30,10 @@ pub enum LimitRule {
     AppPerHour,
     /// Wrong codes of one number, over all its messages.
     TriesPerHour,
+    /// Wrong codes of one message, while somebody guesses over many numbers.
+    StrictTries,
+    /// As `IpPerHour`, while somebody guesses over many numbers.
+    StrictIpPerHour,
 }
 
 /// What a limit counts.
@@ -64,6 +71,8 @@ words! {
         CountryPerHour = "country_per_hour",
         AppPerHour = "app_per_hour",
         TriesPerHour = "tries_per_hour",
+        StrictTries = "strict_tries",
+        StrictIpPerHour = "strict_ip_per_hour",
     }
     Counter {
         Number = "number",
@@ -87,8 +96,10 @@ impl LimitRule {
 
     pub const fn counter(self) -> Counter {
         match self {
-            Self::NumberSpacing | Self::NumberPerHour | Self::NumberPerDay | Self::TriesPerHour => Counter::Number,
-            Self::IpPerHour => Counter::Ip,
+            Self::NumberSpacing | Self::NumberPerHour | Self::NumberPerDay | Self::TriesPerHour | Self::StrictTries => {
+                Counter::Number
+            }
+            Self::IpPerHour | Self::StrictIpPerHour => Counter::Ip,
             Self::DevicePerHour => Counter::Device,
             Self::PrefixPerHour => Counter::Prefix,
             Self::CountryPerHour => Counter::Country,
@@ -113,6 +124,8 @@ impl Default for Limits {
             .with(LimitRule::DevicePerHour, 10)
             .with(LimitRule::PrefixPerHour, 60)
             .with(LimitRule::TriesPerHour, 10)
+            .with(LimitRule::StrictTries, 3)
+            .with(LimitRule::StrictIpPerHour, 10)
     }
 }
 
@@ -143,10 +156,10 @@ pub struct LimitTable {
 }
 
 impl LimitTable {
-    /// Wrong codes count over all purposes, so their limit is that of the app.
-    pub fn tries_per_hour(&self, app: &AppId) -> i64 {
-        let own = self.apps.get(app.as_str()).and_then(|own| own.get(&LimitRule::TriesPerHour));
-        own.copied().unwrap_or(self.usual.of(LimitRule::TriesPerHour))
+    /// Wrong codes count over all purposes, so their limits are those of the app.
+    pub fn of_tries(&self, app: &AppId, rule: LimitRule) -> i64 {
+        let own = self.apps.get(app.as_str()).and_then(|own| own.get(&rule));
+        own.copied().unwrap_or(self.usual.of(rule))
     }
 
     pub fn of(&self, app: &AppId, purpose: &str) -> Limits {
@@ -170,6 +183,23 @@ pub enum OnNewer {
 
 words! {
     OnNewer { Supersede = "supersede", Reuse = "reuse", Keep = "keep" }
+}
+
+/// A number to which nothing is sent, and which has no limits.
+#[derive(Clone, Debug)]
+pub struct TestNumber {
+    pub code: Code,
+    /// The first day on which it is a number like any other.
+    pub until: NaiveDate,
+}
+
+/// Codes have no `==`: they are compared in constant time.
+impl PartialEq for TestNumber {
+    fn eq(&self, other: &Self) -> bool {
+        let same: bool =
+            subtle::ConstantTimeEq::ct_eq(self.code.digits().as_bytes(), other.code.digits().as_bytes()).into();
+        same && self.until == other.until
+    }
 }
 
 /// A limit that is reached.

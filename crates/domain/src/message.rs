@@ -82,6 +82,8 @@ pub struct Message {
     pub code: CodeAtRest,
     /// The app chose the code and so knew it: a right code then proves no delivery.
     pub code_given: bool,
+    /// To a test number: nothing leaves, and it counts nowhere.
+    pub is_test: bool,
     pub route: Route,
     /// In the order of their numbers, without a gap; never empty.
     pub attempts: Vec<Attempt>,
@@ -338,6 +340,7 @@ pub(super) mod tests {
             verified_by: None,
             code,
             code_given: false,
+            is_test: false,
             route: Route::new(steps, 30, 300, "test").unwrap(),
             attempts,
         };

@@ -217,11 +217,12 @@ fn problems(operation: Operation) -> Vec<Kind> {
     const BODY: &[Kind] = &[Kind::TooLarge, Kind::TooSlow, Kind::Overloaded, Kind::NotJson, Kind::InvalidField];
     const OF_A_MESSAGE: &[Kind] = &[Kind::NoSuchAddress, Kind::NoSuchMessage];
     const DATABASE: &[Kind] = &[Kind::Unavailable, Kind::Internal];
-    const SENDING: [Kind; 8] = [
+    const SENDING: [Kind; 9] = [
         Kind::Limit(LimitRule::NumberSpacing),
         Kind::Limit(LimitRule::NumberPerHour),
         Kind::Limit(LimitRule::NumberPerDay),
         Kind::Limit(LimitRule::IpPerHour),
+        Kind::Limit(LimitRule::StrictIpPerHour),
         Kind::Limit(LimitRule::DevicePerHour),
         Kind::Limit(LimitRule::PrefixPerHour),
         Kind::Limit(LimitRule::CountryPerHour),
@@ -234,9 +235,12 @@ fn problems(operation: Operation) -> Vec<Kind> {
         Operation::ListMessages => &[&[Kind::InvalidField], DATABASE],
         Operation::GetMessage => &[OF_A_MESSAGE, &[Kind::InvalidField, Kind::TooManyWaiting], DATABASE],
         Operation::GetTimeline => &[OF_A_MESSAGE, &[Kind::InvalidField], DATABASE],
-        Operation::CheckCode => {
-            &[OF_A_MESSAGE, BODY, &[Kind::Limit(LimitRule::TriesPerHour), Kind::CodeKeyMissing], DATABASE]
-        }
+        Operation::CheckCode => &[
+            OF_A_MESSAGE,
+            BODY,
+            &[Kind::Limit(LimitRule::TriesPerHour), Kind::Limit(LimitRule::StrictTries), Kind::CodeKeyMissing],
+            DATABASE,
+        ],
         Operation::ResendMessage => &[OF_A_MESSAGE, BODY, &[Kind::Settled, Kind::NoNextAttempt], &SENDING, DATABASE],
         Operation::CancelMessage => &[OF_A_MESSAGE, &[Kind::Settled], DATABASE],
         Operation::OfferChannels => &[BODY, DATABASE],

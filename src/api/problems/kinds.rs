@@ -108,6 +108,16 @@ const fn about_limit(rule: LimitRule) -> About {
             "Too many wrong codes for this number",
             "Over all messages of the number, as many wrong codes were checked within an hour as the settings allow. The code was not compared and the try not counted. Whoever has the newest code still has two tries.",
         ),
+        LimitRule::StrictTries => (
+            "limit-strict-tries",
+            "Too many wrong codes while somebody guesses",
+            "Somebody guesses codes over many numbers of the app, so a code has fewer tries for a while. This code was not compared and the try not counted.",
+        ),
+        LimitRule::StrictIpPerHour => (
+            "limit-strict-ip-per-hour",
+            "Too many messages for this address while somebody guesses",
+            "Somebody guesses codes over many numbers of the app, so an address has fewer messages for a while. Nothing was stored.",
+        ),
     };
     about(name, title, 429, when, LATER)
 }
@@ -124,7 +134,7 @@ pub const fn denied_code(denied: Denied) -> &'static str {
 }
 
 impl Kind {
-    pub const ALL: [Self; 30] = [
+    pub const ALL: [Self; 32] = [
         Self::InvalidField,
         Self::NotJson,
         Self::TooLarge,
@@ -148,6 +158,8 @@ impl Kind {
         Self::Limit(LimitRule::CountryPerHour),
         Self::Limit(LimitRule::AppPerHour),
         Self::Limit(LimitRule::TriesPerHour),
+        Self::Limit(LimitRule::StrictTries),
+        Self::Limit(LimitRule::StrictIpPerHour),
         Self::Settled,
         Self::NoNextAttempt,
         Self::Unavailable,

@@ -117,7 +117,7 @@ impl Pulse {
         let Some(rules) = &self.0.rules else { return };
         let accounts = self.0.accounts.get();
         let mut tally = lock(&self.0.tally);
-        for (before, after, country) in changes {
+        for (before, after, country) in changes.into_iter().filter(|(_, after, _)| !after.is_test) {
             let Ok(country) = <[u8; 2]>::try_from(country.as_bytes()) else { continue };
             for attempt in &after.attempts {
                 let Some((at, now)) = Counts::of(after, attempt, rules) else { continue };

@@ -259,6 +259,10 @@ impl Dispatch {
             let failure = Failure::new("code_key_missing", ErrorClass::ConfigError);
             return Called::not(SendResult::Rejected { failure, pause: None });
         };
+        if message.is_test {
+            let (provider_message_id, held) = (String::new(), false);
+            return Called::not(SendResult::Accepted { provider_message_id, held, nobody_tells: true });
+        }
         if account.channel == Channel::Sms
             && let Some(refused) = self.ask_guard(errand).await
         {

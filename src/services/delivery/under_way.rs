@@ -99,6 +99,7 @@ mod tests {
             verified_by: None,
             code: CodeAtRest { key_id: 1, hash: vec![0; 32], sealed: Some(vec![0; 30]) },
             code_given: false,
+            is_test: false,
             route: Route::new(steps, 30, 300, "test").unwrap(),
             attempts: vec![
                 Attempt::planned(1, 0, Channel::Whatsapp, "wa", Reason::First, at),

@@ -4,10 +4,12 @@ use std::collections::HashMap;
 
 use chrono::{DateTime, Utc};
 
-use crate::domain::event::{Effect, SendResult};
+use crate::domain::app_id::AppId;
+use crate::domain::event::{Effect, SendResult, Verdict};
 use crate::domain::ids::MessageId;
 use crate::domain::message::Message;
 use crate::domain::receipt::{Disposition, ErrorClass, Failure};
+use crate::domain::spraying::Compared;
 use crate::domain::status_query::{self, StatusQueryPlan};
 use crate::services::ledger::command::{AppRequest, Command, RecordedEvent, SentRequest};
 use crate::store::StoreError;
@@ -40,6 +42,8 @@ pub(super) struct Log {
     pub(super) provider_ids: Vec<ProviderId>,
     questions: Vec<NewQuestion>,
     pub(super) at: Option<DateTime<Utc>>,
+    /// Codes that were compared, by app.
+    pub(super) compared: Vec<(AppId, Compared)>,
 }
 
 impl Log {
@@ -82,6 +86,18 @@ impl Log {
             | RecordedEvent::KeyGone { .. }
             | RecordedEvent::DeadlinePassed { .. }
             | RecordedEvent::LifeEnded => {}
+        }
+    }
+
+    pub(super) fn note_compared(&mut self, app: &AppId, verdict: Verdict) {
+        let one = match verdict {
+            Verdict::Right => Compared { right: 1, wrong: 0 },
+            Verdict::Wrong => Compared { right: 0, wrong: 1 },
+            _ => return,
+        };
+        match self.compared.iter_mut().find(|(other, _)| other == app) {
+            Some((_, sum)) => *sum = *sum + one,
+            None => self.compared.push((app.clone(), one)),
         }
     }
 

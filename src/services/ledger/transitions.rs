@@ -4,12 +4,15 @@ use std::collections::HashMap;
 
 use chrono::{DateTime, TimeDelta, Utc};
 
+use crate::domain::app_id::AppId;
 use crate::domain::attempt::SendState;
 use crate::domain::code_keys::CodeKeys;
 use crate::domain::event::Effect;
 use crate::domain::ids::MessageId;
+use crate::domain::limits::{LimitHit, LimitRule, Mode};
 use crate::domain::message::Outcome;
 use crate::domain::receipt::Disposition;
+use crate::domain::spraying::Compared;
 use crate::domain::step::step;
 use crate::services::accounts::account::Accounts;
 use crate::services::accounts::pulse::Pulse;
@@ -19,6 +22,7 @@ use crate::services::ledger::log::{Log, ToldLate};
 use crate::services::ledger::quarantine::{Claimant, Quarantine};
 use crate::services::ledger::tries::Tries;
 use crate::services::limits::sms_guard::SmsGuard;
+use crate::services::limits::spraying::Spraying;
 use crate::services::messages::watch::Watch;
 use crate::services::policy::Policy;
 use crate::services::routing::memory;
@@ -52,6 +56,7 @@ pub struct Transitions {
     pub quarantine: Quarantine,
     pub under_way: UnderWay,
     pub sms_guard: SmsGuard,
+    pub spraying: Spraying,
     /// The limit of wrong codes.
     pub policy: Swap<Policy>,
     /// How long the memory of a number is kept; `None`: not at all.
@@ -60,12 +65,16 @@ pub struct Transitions {
     pub share_memory: bool,
 }
 
+/// When a check that was refused while somebody guesses may be tried again.
+const STRICT_WAIT: std::time::Duration = std::time::Duration::from_secs(600);
+
 /// What others are told about a group after its commit.
 struct Told {
     before: HashMap<MessageId, LockedMessage>,
     changed: Vec<MessageId>,
     newly_due: bool,
     failures: Vec<ToldLate>,
+    compared: Vec<(AppId, Compared)>,
 }
 
 /// Result of a group of commands.
@@ -191,18 +200,22 @@ impl Transitions {
         log.write(connection, &after).await?;
         tries.write(connection, log.at).await?;
         self.remember(connection, &before, &after, log.at).await?;
-        let told = Told { before, changed, newly_due, failures: log.failures() };
+        let compared = std::mem::take(&mut log.compared);
+        let told = Told { before, changed, newly_due, failures: log.failures(), compared };
         Ok((Outcomes { done, messages: after, provider_ids: log.provider_ids }, told))
     }
 
     /// Called after the commit.
-    fn tell(&self, Told { before, changed, newly_due, failures }: Told, outcomes: &Outcomes) {
+    fn tell(&self, Told { before, changed, newly_due, failures, compared }: Told, outcomes: &Outcomes) {
         for ToldLate { message, attempt_no, failure, at } in failures {
             let stored = &outcomes.messages[&message];
             let account = stored.message.attempt(attempt_no).and_then(|attempt| self.accounts.get(&attempt.account));
             if let Some(account) = account {
                 account.note_late(&failure, &stored.message.route, stored.recipient.country(), at);
             }
+        }
+        for (app, compared) in compared {
+            self.spraying.note(&app, compared);
         }
         for id in &changed {
             trace_change(&before[id], &outcomes.messages[id]);
@@ -217,6 +230,16 @@ impl Transitions {
             (&before[id].message, &now.message, now.recipient.country())
         }));
         self.watch.tell(changed);
+    }
+
+    /// While somebody guesses over many numbers of the app, a code has fewer tries.
+    fn refuse_strictly(&self, stored: &LockedMessage) -> Option<LimitHit> {
+        let message = &stored.message;
+        let policy = self.policy.get();
+        let limit = policy.limits.of_tries(&message.app, LimitRule::StrictTries);
+        let is_over = policy.limits.mode == Mode::Enforce && limit > 0 && i64::from(message.wrong_tries) >= limit;
+        let holds = is_over && !message.is_test && self.spraying.is_strict(&message.app);
+        holds.then_some(LimitHit { rule: LimitRule::StrictTries, limit, retry_after: STRICT_WAIT })
     }
 
     /// A code that came back gives the unit of its SMS back.
@@ -254,7 +277,8 @@ impl Transitions {
         let Some(stored) = messages.get_mut(&command.message) else { return Done::NotFound };
         let refused = match &command.event {
             RecordedEvent::ByApp { request: AppRequest::Check { .. }, app } if *app == stored.message.app => {
-                tries.refuse(stored, command.at).filter(|_| stored.message.is_live(command.at))
+                let refused = self.refuse_strictly(stored).or_else(|| tries.refuse(stored, command.at));
+                refused.filter(|_| stored.message.is_live(command.at))
             }
             _ => None,
         };
@@ -276,6 +300,11 @@ impl Transitions {
         }
         let mut effect = step(message, &command.event.event(), &self.keys, command.at);
         tries.note(stored, &mut effect, command.at);
+        if let Effect::Checked(checked) = &effect
+            && !stored.message.is_test
+        {
+            log.note_compared(&stored.message.app, checked.verdict);
+        }
         log.note(command, &effect, &stored.message);
         Done::Effect(effect)
     }

@@ -9,7 +9,7 @@ use crate::domain::event::{Effect, Verdict};
 use crate::domain::ids::{Bucket, MessageId};
 use crate::domain::limits::sends::NumberSends;
 use crate::domain::limits::tries::{COUNTS_FOR, RESERVED};
-use crate::domain::limits::{LimitHit, Mode};
+use crate::domain::limits::{LimitHit, LimitRule, Mode};
 use crate::domain::message::Message;
 use crate::services::ledger::command::{AppRequest, Command, Done, RecordedEvent};
 use crate::services::policy::Policy;
@@ -54,8 +54,9 @@ impl Tries {
         let mut latest: Option<DateTime<Utc>> = None;
         for command in commands {
             let is_check = matches!(&command.event, RecordedEvent::ByApp { request: AppRequest::Check { .. }, .. });
-            let Some(stored) = messages.get(&command.message).filter(|_| is_check) else { continue };
-            let limit = policy.limits.tries_per_hour(&stored.message.app);
+            let stored = messages.get(&command.message).filter(|stored| is_check && !stored.message.is_test);
+            let Some(stored) = stored else { continue };
+            let limit = policy.limits.of_tries(&stored.message.app, LimitRule::TriesPerHour);
             if limit == 0 {
                 continue;
             }

@@ -18,6 +18,7 @@ use crate::domain::network;
 use crate::domain::phone::Phone;
 use crate::services::grouped::{Grouped, WORKERS};
 use crate::services::ledger_error::LedgerError;
+use crate::services::limits::spraying::Spraying;
 use crate::services::policy::Policy;
 use crate::services::swap::Swap;
 use crate::store::StoreError;
@@ -37,6 +38,7 @@ pub struct Admission {
     clock: Clock,
     keys: CodeKeys,
     policy: Swap<Policy>,
+    spraying: Spraying,
     numbers: Grouped<NumberKey, CountedNumber>,
     windows: Grouped<Vec<WindowLimit>, Option<LimitHit>>,
 }
@@ -78,7 +80,7 @@ impl From<StoreError> for AdmissionError {
 
 impl Admission {
     /// Starts its workers. Call it inside a tokio runtime.
-    pub fn start(pool: &Database, clock: &Clock, keys: &CodeKeys, policy: &Swap<Policy>) -> Self {
+    pub fn start(pool: &Database, clock: &Clock, keys: &CodeKeys, policy: &Swap<Policy>, spraying: &Spraying) -> Self {
         let of_numbers = pool.clone();
         let numbers = Grouped::start(move |group: Vec<NumberKey>| {
             let pool = of_numbers.clone();
@@ -87,7 +89,7 @@ impl Admission {
         let (of_windows, of_clock) = (pool.clone(), clock.clone());
         let windows = Grouped::start(move |group| count(of_windows.clone(), of_clock.clone(), group));
         let (pool, clock, keys, policy) = (pool.clone(), clock.clone(), keys.clone(), policy.clone());
-        Self { pool, clock, keys, policy, numbers, windows }
+        Self { pool, clock, keys, policy, spraying: spraying.clone(), numbers, windows }
     }
 
     /// The sends of a number.
@@ -144,9 +146,14 @@ impl Admission {
 
     fn windows(&self, asked: &Asked<'_>, limits: &Limits, mode: Mode) -> Vec<WindowLimit> {
         let Asked { app, to, ip, device, .. } = *asked;
+        let strict = limits.of(LimitRule::StrictIpPerHour);
+        let of_ip = limits.of(LimitRule::IpPerHour);
+        // The same counter with another limit.
+        let is_strict = strict > 0 && (of_ip == 0 || strict < of_ip) && self.spraying.is_strict(app);
+        let ip_rule = if is_strict { LimitRule::StrictIpPerHour } else { LimitRule::IpPerHour };
         let hashed = |text: &str| self.keys.counter_hash(app, text);
         let keys = [
-            (LimitRule::IpPerHour, ip.map(|ip| hashed(&network::origin(ip).to_string()))),
+            (ip_rule, ip.map(|ip| hashed(&network::origin(ip).to_string()))),
             (LimitRule::DevicePerHour, device.map(hashed)),
             (LimitRule::PrefixPerHour, Some(to.prefix().to_owned())),
             (LimitRule::CountryPerHour, Some(to.country().to_owned())),

@@ -1,4 +1,5 @@
 //! Whether a message may be sent.
 
+pub mod spraying;
 pub mod admission;
 pub mod sms_guard;

@@ -5,11 +5,12 @@ use std::time::{Duration, Instant};
 use chrono::TimeDelta;
 
 use crate::clock::Clock;
+use crate::domain::spraying;
 use crate::store::StoreError;
 use crate::store::database::Database;
 use crate::store::{
-    audit_log, callback_nonces, dead_letters, idempotency_keys, number_memory, number_sends, number_tries, questions,
-    receipts, sms_decisions, sms_records, window_counters,
+    callback_nonces, compared_codes, dead_letters, idempotency_keys, number_memory, number_sends, number_tries,
+    questions, receipts, sms_decisions, sms_records, window_counters,
 };
 use crate::telemetry::names;
 
@@ -31,8 +32,6 @@ const NONCE_LIFE: TimeDelta = TimeDelta::minutes(10);
 
 /// How long a decision about an SMS is kept: as long as the messages.
 const DECISION_LIFE: TimeDelta = TimeDelta::days(90);
-/// How long an entry of the audit log is kept.
-const AUDIT_LIFE: TimeDelta = TimeDelta::days(400);
 
 /// How long a dead letter is kept: longer than providers repeat callbacks.
 const DEAD_LETTER_LIFE: TimeDelta = TimeDelta::days(14);
@@ -51,7 +50,7 @@ enum Kind {
     WindowCounters,
     SmsRecords,
     SmsDecisions,
-    AuditLog,
+    ComparedCodes,
 }
 
 impl Kind {
@@ -67,7 +66,7 @@ impl Kind {
         Self::WindowCounters,
         Self::SmsRecords,
         Self::SmsDecisions,
-        Self::AuditLog,
+        Self::ComparedCodes,
     ];
 
     /// Deletes one batch; returns the number of rows.
@@ -88,7 +87,9 @@ impl Kind {
             Self::WindowCounters => window_counters::forget(pool, now, BATCH).await,
             Self::SmsRecords => sms_records::forget(pool, now, BATCH).await,
             Self::SmsDecisions => sms_decisions::forget(pool, now - DECISION_LIFE, BATCH).await,
-            Self::AuditLog => audit_log::forget(pool, (now - AUDIT_LIFE).date_naive(), BATCH).await,
+            Self::ComparedCodes => {
+                compared_codes::forget(pool, now - spraying::USUAL - TimeDelta::days(1), BATCH).await
+            }
             Self::CallbackNonces => callback_nonces::forget(pool, now - NONCE_LIFE, BATCH).await,
         }
     }

@@ -8,7 +8,7 @@ use crate::store::number_sends::NumberKey;
 use crate::store::{StoreError, api_keys, number_memory, number_sends, number_tries};
 
 /// The tables that hold something about a number beside its messages, under its keyed hash.
-pub const TABLES: [&str; 3] = ["number_memory", "number_sends", "number_tries"];
+const TABLES: [&str; 3] = ["number_memory", "number_sends", "number_tries"];
 
 /// Deletes what all apps know about a number. Returns the tables in which there was something. Its limits begin anew then.
 ///

@@ -34,6 +34,7 @@ pub(super) fn take_lease(
     let agreed = message.attempt(attempt_no).and_then(|a| message.route.step(a.step)?.price.clone());
     let is_last = message.last().attempt_no == attempt_no;
     let may_leave = message.may_leave(attempt_no);
+    let is_test = message.is_test;
     let Some(attempt) = message.attempt_mut(attempt_no) else { return Effect::Ignored };
     let sendable = matches!(attempt.send_state, SendState::Planned | SendState::Unknown);
     if !live || !sendable || attempt.due_at.is_none_or(|due| due > now) {
@@ -49,7 +50,7 @@ pub(super) fn take_lease(
     attempt.lease = Some(lease);
     attempt.tries += 1;
     attempt.in_flight_at.get_or_insert(now);
-    attempt.price = agreed.or_else(|| price.cloned());
+    attempt.price = agreed.or_else(|| price.cloned()).filter(|_| !is_test);
     if is_last && matches!(attempt.timer, Timer::None | Timer::Armed) {
         let is_first = attempt.tries == 1 && attempt.unknowns == 0;
         if !is_waited_for {

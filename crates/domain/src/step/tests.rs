@@ -51,6 +51,7 @@ fn message(steps: usize) -> Message {
         verified_by: None,
         code: keys().protect(&AppId::stored("shop"), id, &right_code(), [3; 24]),
         code_given: false,
+        is_test: false,
         attempts: vec![Attempt::planned(1, 0, first.channel, &first.account, Reason::First, start())],
         route,
     };
