@@ -14,7 +14,7 @@ use crate::store::StoreError;
 const GROUP: usize = 128;
 /// Maximum number of waiting items; more are refused.
 const QUEUE: usize = 4096;
-/// While one commits, the other collects.
+/// For a queue whose statements commit: while one commits, the other collects.
 pub const WORKERS: usize = 2;
 
 /// A queue of items that are written in groups. Cheap to clone.
@@ -32,15 +32,15 @@ struct Job<Item, Answer> {
 }
 
 impl<Item: Clone + Send + 'static, Answer: Send + 'static> Grouped<Item, Answer> {
-    /// Starts its workers; call it inside a tokio runtime. `write` returns one answer per item, in order; it writes all of a group
+    /// Starts its workers; call it inside a tokio runtime. One worker makes larger groups, and fewer statements. `write` returns one answer per item, in order; it writes all of a group
     /// or nothing.
-    pub fn start<F>(write: impl Fn(Vec<Item>) -> F + Clone + Send + Sync + 'static) -> Self
+    pub fn start<F>(workers: usize, write: impl Fn(Vec<Item>) -> F + Clone + Send + Sync + 'static) -> Self
     where
         F: Future<Output = Result<Vec<Answer>, StoreError>> + Send + 'static,
     {
         let (sender, receiver) = mpsc::channel(QUEUE);
         let queue = Arc::new(Mutex::new(receiver));
-        for _ in 0..WORKERS {
+        for _ in 0..workers {
             tokio::spawn(work(Arc::clone(&queue), write.clone()));
         }
         Self(sender)

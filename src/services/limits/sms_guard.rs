@@ -57,7 +57,7 @@ impl SmsGuard {
     /// Starts its workers. Call it inside a tokio runtime.
     pub fn start(pool: &Database, clock: &Clock, policy: &Swap<Policy>) -> Self {
         let (of_asks, of_clock, of_policy) = (pool.clone(), clock.clone(), policy.clone());
-        let asks = Grouped::start(move |group| judge(of_asks.clone(), of_clock.clone(), of_policy.clone(), group));
+        let asks = Grouped::start(1, move |group| judge(of_asks.clone(), of_clock.clone(), of_policy.clone(), group));
         Self { policy: policy.clone(), clock: clock.clone(), asks }
     }
 

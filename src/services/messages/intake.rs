@@ -22,12 +22,12 @@ impl Intake {
     /// Starts its workers. Call it inside a tokio runtime.
     pub fn start(pool: &Database, clock: &Clock) -> Self {
         let (of_claims, of_messages) = (pool.clone(), pool.clone());
-        let claims = Grouped::start(move |group: Vec<NewClaim>| {
+        let claims = Grouped::start(WORKERS, move |group: Vec<NewClaim>| {
             let pool = of_claims.clone();
             async move { idempotency_keys::claim(&pool, &group).await }
         });
         let clock = clock.clone();
-        let messages = Grouped::start(move |group: Vec<NewMessage>| {
+        let messages = Grouped::start(WORKERS, move |group: Vec<NewMessage>| {
             let (pool, forget_at) = (of_messages.clone(), clock.now() + sends::KEPT_FOR);
             async move { messages::insert(&pool, &group, forget_at).await }
         });
