@@ -45,6 +45,9 @@ pub struct Taken {
 
 /// Counts as many as are wanted and within the limits, at `now`, in one statement; returns them in order. `wanted`: sorted, and
 /// each key once, so that two writers cannot deadlock. The rule is [`Window::grant`]; a test compares the two.
+///
+/// The commit does not wait for the disk: a crash of the database may lose the counts of its last second, a crash of this process
+/// loses none.
 pub async fn take(pool: &Database, wanted: &[Wanted], now: DateTime<Utc>) -> Result<Vec<Taken>, StoreError> {
     let window_at = window::start_of(now);
     let forget_at = window_at + window::LENGTH * 2;
@@ -57,8 +60,9 @@ pub async fn take(pool: &Database, wanted: &[Wanted], now: DateTime<Utc>) -> Res
             "granted": "bigint" = w.wanted.min(w.limit),
         },
         r#"-- window_counters.take
+        with light as materialized (select set_config('synchronous_commit', 'off', true))
         insert into window_counters as o ("# {names} r#", window_at, current, previous, forget_at)
-        select "# {names} r#", $2::timestamptz, n.granted, 0, $3::timestamptz from "# {rows "n"} r#"
+        select "# {names} r#", $2::timestamptz, n.granted, 0, $3::timestamptz from light, "# {rows "n"} r#"
          order by n.slot, n.app, n.counter, n.key
         on conflict (slot, app, counter, key) do update
            set (window_at, current, previous, most, granted, forget_at) = (
