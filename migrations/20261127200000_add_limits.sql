@@ -14,7 +14,7 @@ create table number_sends (
 comment on table number_sends is 'Messages begun and sent again to a number within a day. Holds no number.';
 comment on column number_sends.number_hash is 'HMAC-SHA-256 of app and E.164 number under a key derived from the code key key_id.';
 comment on column number_sends.version is 'One more with each write, so that a writer notices another.';
-create index number_sends_by_age on number_sends (forget_at);
+create index number_sends_by_age on number_sends using brin (forget_at);
 
 -- Wrong codes of a number within an hour. A table of its own, because checks lock it and new messages do not.
 create table number_tries (
