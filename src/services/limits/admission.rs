@@ -16,7 +16,7 @@ use crate::domain::limits::sends::{KEPT_FOR, Sending};
 use crate::domain::limits::{LimitHit, LimitRule, Limits, Mode};
 use crate::domain::network;
 use crate::domain::phone::Phone;
-use crate::services::grouped::Grouped;
+use crate::services::grouped::{Grouped, WORKERS};
 use crate::services::ledger_error::LedgerError;
 use crate::services::limits::spraying::Spraying;
 use crate::services::policy::Policy;
@@ -27,8 +27,8 @@ use crate::store::number_sends::{self, CountedNumber, NumberKey};
 use crate::store::window_counters::{self, CounterKey, Taken, Wanted};
 use crate::telemetry::{self, names};
 
-/// One for each queue and for what is given back, and one for the SMS guard.
-pub const CONNECTIONS: u32 = 4;
+/// One for each worker of each queue, and one for the SMS guard.
+pub const CONNECTIONS: u32 = 2 * WORKERS as u32 + 1;
 /// As a limit: nothing is refused, but everything is counted.
 const UNLIMITED: i64 = 1 << 50;
 
@@ -82,12 +82,12 @@ impl Admission {
     /// Starts its workers. Call it inside a tokio runtime.
     pub fn start(pool: &Database, clock: &Clock, keys: &CodeKeys, policy: &Swap<Policy>, spraying: &Spraying) -> Self {
         let of_numbers = pool.clone();
-        let numbers = Grouped::start(1, move |group: Vec<NumberKey>| {
+        let numbers = Grouped::start(WORKERS, move |group: Vec<NumberKey>| {
             let pool = of_numbers.clone();
             async move { number_sends::read(&mut pool.acquire().await?, &group).await }
         });
         let (of_windows, of_clock) = (pool.clone(), clock.clone());
-        let windows = Grouped::start(1, move |group| count(of_windows.clone(), of_clock.clone(), group));
+        let windows = Grouped::start(WORKERS, move |group| count(of_windows.clone(), of_clock.clone(), group));
         let (pool, clock, keys, policy) = (pool.clone(), clock.clone(), keys.clone(), policy.clone());
         Self { pool, clock, keys, policy, spraying: spraying.clone(), numbers, windows }
     }
