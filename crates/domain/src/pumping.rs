@@ -84,7 +84,8 @@ pub struct SmsRules {
 }
 
 impl Default for SmsRules {
-    /// Rules are recorded until an operator enforces them. The country list refuses from the moment it is set.
+    /// Rules are recorded until an operator enforces them. What an operator sets expressly (the country list, blocks, money caps)
+    /// refuses from that moment.
     fn default() -> Self {
         Self {
             countries: None,
@@ -93,7 +94,9 @@ impl Default for SmsRules {
             share: 0.5,
             app_cap_micros: 0,
             country_cap_micros: 0,
-            modes: BTreeMap::from([(SmsRule::Country, Mode::Enforce), (SmsRule::Blocked, Mode::Enforce)]),
+            modes: [SmsRule::Country, SmsRule::Blocked, SmsRule::AppCap, SmsRule::CountryCap]
+                .map(|rule| (rule, Mode::Enforce))
+                .into(),
             usual: Mode::Record,
         }
     }

@@ -1,6 +1,6 @@
 //! The one place that admits messages: asked before a message is stored, and before one is sent again.
 //!
-//! Two kinds of limits. The sends of a number are exact: they are read here, judged by [`NumberSends::refuse`], and written in the
+//! Two kinds of limits. The sends of a number are exact: they are read here, judged by [`crate::domain::limits::sends::NumberSends::refuse`], and written in the
 //! statement that stores the message, unless somebody else wrote them meanwhile ([`CountedNumber`]). Everything else is counted in
 //! windows, before the message is stored: a crash in between counts a message too many, and never one too few.
 

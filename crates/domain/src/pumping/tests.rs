@@ -162,7 +162,9 @@ fn what_an_operator_decided_comes_first_and_a_listed_country_next() {
 fn rules_are_recorded_until_they_are_enforced() {
     let rules = SmsRules::default();
     assert_eq!(rules.mode(SmsRule::PrefixBudget), Mode::Record);
-    assert_eq!(rules.mode(SmsRule::Country), Mode::Enforce);
+    for expressly in [SmsRule::Country, SmsRule::Blocked, SmsRule::AppCap, SmsRule::CountryCap] {
+        assert_eq!(rules.mode(expressly), Mode::Enforce);
+    }
     assert!(!rules.is_off());
 }
 
