@@ -51,6 +51,7 @@ async fn a_provider_that_hangs_holds_its_own_places_and_no_others() {
     let few = |settings: &mut Settings| {
         settings.accounts.get_mut("meta-main").unwrap().concurrency = 2;
         // Longer than a busy machine needs for everything beside the hanging requests.
+        settings.sending.client.connect_timeout = Duration::from_secs(7);
         settings.sending.client.total_timeout = Duration::from_secs(8);
     };
     for slow in [false, true] {

@@ -114,8 +114,8 @@ impl TestApp {
         settings.database.connections = 4;
         settings.database.ledger_connections = 4;
         // Hanging answers are waited for in real time; a busy machine must not look like one.
-        settings.sending.client.connect_timeout = Duration::from_secs(2);
-        settings.sending.client.total_timeout = Duration::from_secs(3);
+        settings.sending.client.connect_timeout = Duration::from_secs(4);
+        settings.sending.client.total_timeout = Duration::from_secs(5);
         // Tests of the breaker set their own threshold.
         settings.sending.breaker_failures = 10_000;
         unlimited(&mut settings);
