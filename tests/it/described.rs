@@ -90,6 +90,7 @@ async fn one_sms(answer: Vec<u8>) -> (Value, usize, String) {
     let change = |settings: &mut Settings| {
         settings.route.options.steps = vec!["http-sms".to_owned()];
         settings.sending.breaker_failures = 1;
+        settings.sending.client.connect_timeout = Duration::from_secs(2);
         settings.sending.client.total_timeout = Duration::from_secs(3);
         let config = described(settings, "http-sms");
         leads_to(config, &url);
