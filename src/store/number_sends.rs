@@ -3,9 +3,11 @@
 use chrono::{DateTime, Utc};
 use serde_json::Value;
 
-use crate::domain::code_keys::NumberHash;
+use crate::domain::app_id::AppId;
+use crate::domain::code_keys::{CodeKeys, NumberHash};
 use crate::domain::ids::Bucket;
 use crate::domain::limits::sends::NumberSends;
+use crate::domain::phone::Phone;
 use crate::store::StoreError;
 use crate::store::columns::columns;
 use crate::store::database::{Database, Session};
@@ -26,6 +28,13 @@ pub struct CountedNumber {
 pub struct NumberKey {
     pub bucket: Bucket,
     pub hashes: Vec<NumberHash>,
+}
+
+impl NumberKey {
+    /// As the sends and the tries of a number of an app are kept.
+    pub fn of(keys: &CodeKeys, app: &AppId, phone: &Phone) -> Self {
+        Self { bucket: Bucket::of(phone), hashes: keys.number_hashes(Some(app), phone) }
+    }
 }
 
 /// The sends of these numbers, in order. Nothing is locked: whoever writes names the version it has read.

@@ -60,6 +60,11 @@ async fn of_forty_codes_to_one_number_at_once_one_is_sent() {
     with_settings(on, async |app| {
         let answers = at_once(app, &[&app.url], vec![json!({ "to": TO }); 40]).await;
         assert_eq!(answers, counts([("202", 1), ("429 limit-number-spacing", 39)]));
+        let prefix: i64 = sqlx::query_scalar("select current from window_counters where counter = 'prefix'")
+            .fetch_one(&app.pool)
+            .await
+            .unwrap();
+        assert_eq!(prefix, 1, "what is refused counts nowhere, whichever race it lost");
         app.run_workers().await;
         assert_eq!(app.sim.messages(Some(TO), 100).len(), 1);
 
@@ -308,10 +313,20 @@ async fn what_is_only_recorded_refuses_nobody() {
             for _ in 0..4 {
                 assert_eq!(app.post("/v1/messages", json!({ "to": TO, "on_newer": "keep" })).await.0, 202);
             }
+            // Wrong codes beyond the number's limit are compared as well.
+            for n in 0..3 {
+                let id = app.post("/v1/messages", json!({ "to": TO, "on_newer": "keep" })).await.1["id"].clone();
+                for left in [4, 3, 2, 1, 0] {
+                    let path = format!("/v1/messages/{}/check", id.as_str().unwrap());
+                    let (status, answer) = app.post(&path, json!({ "code": "0000" })).await;
+                    assert_eq!((status, &answer["tries_left"]), (200, &json!(left)), "{n}: {answer}");
+                }
+            }
             let (_, metrics) = app.get("/metrics").await;
             let metrics = metrics.as_str().unwrap();
             let line = |limit: &str| format!("otpost_rate_recorded_total{{limit=\"{limit}\"}}");
             assert!(metrics.contains(&line("number_spacing")) && metrics.contains(&line("prefix_per_hour")));
+            assert!(metrics.contains(&line("tries_per_hour")), "{metrics}");
         },
     )
     .await;

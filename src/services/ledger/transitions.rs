@@ -9,7 +9,7 @@ use crate::domain::attempt::SendState;
 use crate::domain::code_keys::CodeKeys;
 use crate::domain::event::Effect;
 use crate::domain::ids::MessageId;
-use crate::domain::limits::{LimitHit, LimitRule, Mode};
+use crate::domain::limits::{LimitHit, LimitRule};
 use crate::domain::message::Outcome;
 use crate::domain::receipt::Disposition;
 use crate::domain::spraying::Compared;
@@ -21,6 +21,7 @@ use crate::services::ledger::command::{AppRequest, Command, Done, RecordedEvent}
 use crate::services::ledger::log::{Log, ToldLate};
 use crate::services::ledger::quarantine::{Claimant, Quarantine};
 use crate::services::ledger::tries::Tries;
+use crate::services::limits::enforce::enforce;
 use crate::services::limits::sms_guard::SmsGuard;
 use crate::services::limits::spraying::Spraying;
 use crate::services::messages::watch::Watch;
@@ -237,7 +238,7 @@ impl Transitions {
         let message = &stored.message;
         let policy = self.policy.get();
         let limit = policy.limits.of_tries(&message.app, LimitRule::StrictTries);
-        let is_over = policy.limits.mode == Mode::Enforce && limit > 0 && i64::from(message.wrong_tries) >= limit;
+        let is_over = limit > 0 && i64::from(message.wrong_tries) >= limit;
         let holds = is_over && !message.is_test && self.spraying.is_strict(&message.app);
         holds.then_some(LimitHit { rule: LimitRule::StrictTries, limit, retry_after: STRICT_WAIT })
     }
@@ -278,7 +279,8 @@ impl Transitions {
         let refused = match &command.event {
             RecordedEvent::ByApp { request: AppRequest::Check { .. }, app } if *app == stored.message.app => {
                 let refused = self.refuse_strictly(stored).or_else(|| tries.refuse(stored, command.at));
-                refused.filter(|_| stored.message.is_live(command.at))
+                let refused = refused.filter(|_| stored.message.is_live(command.at));
+                enforce(refused, self.policy.get().limits.mode).err()
             }
             _ => None,
         };

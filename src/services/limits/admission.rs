@@ -8,16 +8,19 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use chrono::{DateTime, Utc};
+
 use crate::clock::Clock;
 use crate::domain::app_id::AppId;
 use crate::domain::code_keys::CodeKeys;
-use crate::domain::ids::{Bucket, MessageId};
+use crate::domain::ids::MessageId;
 use crate::domain::limits::sends::{KEPT_FOR, Sending};
 use crate::domain::limits::{LimitHit, LimitRule, Limits, Mode};
 use crate::domain::network;
 use crate::domain::phone::Phone;
 use crate::services::grouped::{Grouped, WORKERS};
 use crate::services::ledger_error::LedgerError;
+use crate::services::limits::enforce::enforce;
 use crate::services::limits::spraying::Spraying;
 use crate::services::policy::Policy;
 use crate::services::swap::Swap;
@@ -25,7 +28,7 @@ use crate::store::StoreError;
 use crate::store::database::Database;
 use crate::store::number_sends::{self, CountedNumber, NumberKey};
 use crate::store::window_counters::{self, CounterKey, Taken, Wanted};
-use crate::telemetry::{self, names};
+use crate::telemetry;
 
 /// One for each worker of each queue, and one for the SMS guard.
 pub const CONNECTIONS: u32 = 2 * WORKERS as u32 + 1;
@@ -97,12 +100,7 @@ impl Admission {
     /// # Errors
     /// When the database is unavailable.
     pub async fn number(&self, app: &AppId, to: &Phone) -> Result<CountedNumber, LedgerError> {
-        self.numbers.write(self.key(app, to)).await
-    }
-
-    /// A number as its sends and its tries are kept under.
-    fn key(&self, app: &AppId, to: &Phone) -> NumberKey {
-        NumberKey { bucket: Bucket::of(to), hashes: self.keys.number_hashes(Some(app), to) }
+        self.numbers.write(NumberKey::of(&self.keys, app, to)).await
     }
 
     /// Judges a message by the sends of its number.
@@ -112,13 +110,7 @@ impl Admission {
     pub fn judge(&self, asked: &Asked<'_>, number: &CountedNumber) -> Result<(), LimitHit> {
         let policy = self.policy.get();
         let limits = policy.limits.of(asked.app, asked.purpose);
-        match (policy.limits.mode, number.sends.refuse(asked.what, asked.purpose, &limits, self.clock.now())) {
-            (Mode::Off, _) | (_, None) => Ok(()),
-            (mode, Some(hit)) => {
-                note(&hit, mode);
-                if mode == Mode::Enforce { Err(hit) } else { Ok(()) }
-            }
-        }
+        enforce(number.sends.refuse(asked.what, asked.purpose, &limits, self.clock.now()), policy.limits.mode)
     }
 
     /// Counts a message by address, device, prefix, country and app. What is refused is not counted.
@@ -135,13 +127,7 @@ impl Admission {
         if windows.is_empty() {
             return Ok(());
         }
-        match self.windows.write(windows).await? {
-            Some(hit) => {
-                note(&hit, mode);
-                if mode == Mode::Enforce { Err(AdmissionError::Limited(hit)) } else { Ok(()) }
-            }
-            None => Ok(()),
-        }
+        enforce(self.windows.write(windows).await?, mode).map_err(AdmissionError::Limited)
     }
 
     fn windows(&self, asked: &Asked<'_>, limits: &Limits, mode: Mode) -> Vec<WindowLimit> {
@@ -167,18 +153,14 @@ impl Admission {
         limited.collect()
     }
 
-    /// Takes back what [`Admission::count`] counted for a message that is not sent. If that fails, one too many is counted.
+    /// Takes back what [`Admission::count`] counted for a message that is not sent.
     pub async fn give_back(&self, asked: &Asked<'_>) {
         let policy = self.policy.get();
         if policy.limits.mode == Mode::Off {
             return;
         }
         let windows = self.windows(asked, &policy.limits.of(asked.app, asked.purpose), policy.limits.mode);
-        let mut unused: Vec<(CounterKey, i64)> = windows.into_iter().map(|window| (window.key, 1)).collect();
-        unused.sort();
-        if let Err(error) = window_counters::give_back(&self.pool, &unused, self.clock.now()).await {
-            tracing::debug!(error = %telemetry::chain(&error), "one message too many stays counted");
-        }
+        give_back(&self.pool, windows.into_iter().map(|window| (window.key, 1)).collect(), self.clock.now()).await;
     }
 
     /// Counts a message that is sent again, by all limits. The sends of its number are written before it is sent.
@@ -191,9 +173,13 @@ impl Admission {
         }
         for attempt in 0..RACES {
             let mut number = self.number(asked.app, asked.to).await?;
-            self.judge(asked, &number).map_err(AdmissionError::Limited)?;
+            let judged = self.judge(asked, &number).map_err(AdmissionError::Limited);
             if attempt == 0 {
+                judged?;
                 self.count(asked).await?;
+            } else if judged.is_err() {
+                self.give_back(asked).await;
+                return judged;
             }
             let now = self.clock.now();
             number.sends.note(asked.what, asked.purpose, message, now);
@@ -214,9 +200,15 @@ impl Admission {
 /// How often a message is judged anew because another message to its number was faster. Each time one of them is stored.
 pub const RACES: usize = 64;
 
-fn note(hit: &LimitHit, mode: Mode) {
-    let what = if mode == Mode::Enforce { names::RATE_LIMITED } else { names::RATE_RECORDED };
-    metrics::counter!(what, "limit" => hit.rule.as_str()).increment(1);
+/// Takes back what was counted and not used. If that fails, it stays counted: too much, never too little.
+async fn give_back(pool: &Database, mut unused: Vec<(CounterKey, i64)>, now: DateTime<Utc>) {
+    if unused.is_empty() {
+        return;
+    }
+    unused.sort();
+    if let Err(error) = window_counters::give_back(pool, &unused, now).await {
+        tracing::debug!(error = %telemetry::chain(&error), "messages that were not sent stay counted");
+    }
 }
 
 /// Counts a group: equal keys are added up, and what is granted is given out in order. A message that one of its limits refuses
@@ -256,13 +248,7 @@ async fn count(
         }
         hits.push(hit);
     }
-    let unused: Vec<(CounterKey, i64)> = left
-        .into_iter()
-        .filter(|(_, taken)| taken.granted > 0)
-        .map(|(key, taken)| (key.clone(), taken.granted))
-        .collect();
-    if !unused.is_empty() {
-        window_counters::give_back(&pool, &unused, now).await?;
-    }
+    let unused = left.into_iter().filter(|(_, taken)| taken.granted > 0);
+    give_back(&pool, unused.map(|(key, taken)| (key.clone(), taken.granted)).collect(), now).await;
     Ok(hits)
 }

@@ -185,8 +185,6 @@ impl Judged {
                 for refusal in &refusals {
                     let key = keys.iter().find(|key| key.counter == refusal.rule.counter()).cloned();
                     let enforced = rules.mode(refusal.rule) == Mode::Enforce;
-                    let name = if enforced { names::SMS_REFUSED } else { names::SMS_RECORDED };
-                    metrics::counter!(name, "rule" => refusal.rule.as_str()).increment(1);
                     self.decisions.extend(key.map(|key| Decision {
                         message,
                         attempt_no,
@@ -216,8 +214,12 @@ impl Judged {
         changed.map(|(key, one)| (key.clone(), one.clone())).collect()
     }
 
-    /// Says when half and when 80 % of a money cap are spent.
+    /// Counts what was refused, and says when half and when 80 % of a money cap are spent. Called once, when it is stored.
     fn tell(&self, rules: &SmsRules, now: DateTime<Utc>) {
+        for decision in &self.decisions {
+            let name = if decision.enforced { names::SMS_REFUSED } else { names::SMS_RECORDED };
+            metrics::counter!(name, "rule" => decision.refusal.rule.as_str()).increment(1);
+        }
         for (key, after) in &self.after {
             let cap = match key.counter {
                 Counter::App => rules.app_cap_micros,

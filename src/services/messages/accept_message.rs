@@ -237,6 +237,9 @@ impl AcceptMessage {
                     continue;
                 }
             };
+            if is_counted {
+                self.admission.give_back(&asked).await;
+            }
             if let Some(key) = claimed {
                 idempotency_keys::release(&self.pool, app, key, id).await?;
             }
@@ -278,14 +281,12 @@ impl AcceptMessage {
         let Some(newest) = number.sends.since(&new.labels.purpose, now - LONGEST_LIFE).first().copied() else {
             return Ok(None);
         };
-        let pending = messages::find(&self.pool, app, newest).await?.filter(|found| found.message.is_live(now));
-        let Some(pending) = pending else { return Ok(None) };
-        if new.message.code_given {
-            let code = self.revealed(&new.message)?;
-            let Message { id, code: at_rest, .. } = &pending.message;
-            return Ok(Some(pending.clone()).filter(|_| self.keys.is_right(at_rest, app, *id, &code)));
-        }
-        Ok(Some(pending))
+        let given = if new.message.code_given { Some(self.revealed(&new.message)?) } else { None };
+        let has_code = |pending: &Message| {
+            given.as_ref().is_none_or(|code| self.keys.is_right(&pending.code, app, pending.id, code))
+        };
+        let newest = messages::find(&self.pool, app, newest).await?;
+        Ok(newest.filter(|found| found.message.is_live(now) && has_code(&found.message)))
     }
 
     /// Ends the older messages of the number, before the newer one is stored. If this process dies in between, the person has to
