@@ -69,7 +69,7 @@ async fn verify(pool: &Database, wanted: Option<&str>) -> Result<ExitCode> {
     let mut last: Option<AuditEntry> = None;
     let (mut count, mut found) = (0, wanted.is_none());
     loop {
-        let from = last.as_ref().map_or((NaiveDate::MIN.max(FIRST_DAY), 0), |last| (last.day, last.entry));
+        let from = last.as_ref().map_or((FIRST_DAY, 0), |last| (last.day, last.entry));
         let page = audit_log::after(pool, from, PAGE).await?;
         if let Err(broken) = audit::verify(last.as_ref(), &page) {
             terminal::say(&format!("otpost: {broken}"));

@@ -12,6 +12,7 @@ use actix_web::{FromRequest, HttpRequest, web};
 use crate::api::operations::Operation;
 use crate::domain::app_id::AppId;
 use crate::web::api::Api;
+use crate::web::hints;
 use crate::web::problem::ApiError;
 use crate::web::server::connection::Connection;
 
@@ -52,17 +53,23 @@ fn operation(request: &HttpRequest) -> Option<Operation> {
     Operation::at(&pattern).find(|operation| operation.method().as_str() == method.as_str())
 }
 
-/// The address from which the request comes: behind a trusted proxy, the last one that the proxy names.
+/// The address from which the request comes: behind a trusted proxy, the last one that no such proxy has. What stands before it is
+/// what the client claims. `None` if it cannot be read.
 fn client_address(request: &HttpRequest, api: Option<&Api>) -> Option<IpAddr> {
     let peer = request.peer_addr()?.ip().to_canonical();
     let is_proxy = |address: IpAddr| api.is_some_and(|api| api.trusted_proxies.iter().any(|one| one.contains(address)));
     if !is_proxy(peer) {
         return Some(peer);
     }
-    let named = request.headers().get_all("X-Forwarded-For").filter_map(|value| value.to_str().ok());
-    let named: Vec<IpAddr> =
-        named.flat_map(|value| value.split(',')).map_while(|one| one.trim().parse::<IpAddr>().ok()).collect();
-    named.iter().rev().map(IpAddr::to_canonical).find(|address| !is_proxy(*address)).or(Some(peer))
+    let lines = request.headers().get_all("X-Forwarded-For").map(|line| line.to_str().unwrap_or_default());
+    let named: Vec<&str> = lines.flat_map(|line| line.split(',')).collect();
+    for one in named.into_iter().rev() {
+        let address = hints::ip(one)?;
+        if !is_proxy(address) {
+            return Some(address);
+        }
+    }
+    Some(peer)
 }
 
 /// The message id in the path. A text that cannot be one of our ids is answered as not found.

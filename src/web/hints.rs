@@ -92,7 +92,7 @@ fn label(text: &str) -> Option<String> {
 
 /// An address with or without a port, brackets, a zone or a prefix length; of a list, as in `X-Forwarded-For`, the
 /// first.
-fn ip(text: &str) -> Option<IpAddr> {
+pub(super) fn ip(text: &str) -> Option<IpAddr> {
     let first = text.split(',').next()?.trim().trim_matches('"');
     let (address, _) = first.split_once('/').unwrap_or((first, ""));
     let bare = address.parse::<IpAddr>().ok();

@@ -73,11 +73,26 @@ async fn a_key_ends_and_is_used_from_its_addresses_alone() {
         assert_eq!(read(&outside).await, (403, "address_not_allowed".to_owned()));
         // This machine is a trusted proxy: the last address that it names is the client's, and what stands before it is what the
         // client claims.
-        for (named, status) in
-            [("10.1.2.3", 200), ("10.1.2.3, 192.0.2.1", 403), ("192.0.2.1, 10.1.2.3", 200), ("x", 403)]
-        {
+        for (named, status) in [
+            ("10.1.2.3", 200),
+            ("10.1.2.3, 192.0.2.1", 403),
+            ("192.0.2.1, 10.1.2.3", 200),
+            ("x", 403),
+            ("x, 10.1.2.3", 200),
+            ("10.1.2.3:5555", 200),
+            ("10.1.2.3, x", 403),
+            ("10.1.2.3, 127.0.0.1", 200),
+        ] {
             let request = app.http.get(format!("{}/v1/messages", app.url)).bearer_auth(&outside);
             assert_eq!(request.header("X-Forwarded-For", named).send().await.unwrap().status(), status, "{named}");
+        }
+        // The proxy's own address is in this key's list, and does not stand for a client that cannot be read.
+        for (named, status) in
+            [(&b"x"[..], 403), (b"192.0.2.1, x", 403), (b"\xe9", 403), (b"", 403), (b"127.0.0.1", 200)]
+        {
+            let value = reqwest::header::HeaderValue::from_bytes(named).unwrap();
+            let request = app.http.get(format!("{}/v1/messages", app.url)).bearer_auth(&inside);
+            assert_eq!(request.header("X-Forwarded-For", value).send().await.unwrap().status(), status, "{named:?}");
         }
         app.clock.advance(TimeDelta::hours(1));
         assert_eq!(read(&inside).await, (401, "unauthorized".to_owned()));
